@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,12 @@ from coderl_exp.sandbox.messages import Judged, Message, parse_batch_message
 from coderl_exp.sandbox.outcome import Outcome
 from coderl_exp.sandbox.zygotes import Zygote
 
-SLOT_CPU_S = 0.25
-"""What a program may use in the batch lane before it gets a process of its own."""
+SLOT_CPU_S = 0.05
+"""What a program may use in the batch lane; who needs more gains little from it."""
 _MAX_SLOT_S = 2 * SLOT_CPU_S
 """The slot's timer is that coarse; who used more got around it."""
+_PAUSE_S = 0.0001
+"""Less than any program takes."""
 _MAX_BATCH_CODE = 50_000
 _MAX_BATCH_STDIN = 1_000_000
 
@@ -45,12 +48,19 @@ def judge_batch(zygote: Zygote, works: Sequence[Work]) -> BatchResult:
         with zygote.child("batch", limits, works[0].is_stopped) as child:
             child.request(_batch_request(works))
             for position, work in enumerate(works):
+                _let_results_gather(child, works[position:])
                 if not _take_result(child, position, work, result):
                     break
     except (OutputLimitError, ChannelError):
         pass  # the one that was running goes to the strict lane, as after any other end
     _blame_next(works, result)
     return result
+
+
+def _let_results_gather(child: Child, works: Sequence[Work]) -> None:
+    """Wait for less than the rest will take: to be woken for each result would cost more."""
+    if not child.has_line and works[0].program.entry_point is not None:
+        time.sleep(_PAUSE_S * len(works))
 
 
 def _blame_next(works: Sequence[Work], result: BatchResult) -> None:

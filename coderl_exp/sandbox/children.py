@@ -105,6 +105,11 @@ class Child:
         with contextlib.suppress(OSError):
             self._channel.send(byte)
 
+    @property
+    def has_line(self) -> bool:
+        """Whether `line` returns at once."""
+        return b"\n" in self._incoming
+
     def line(self) -> bytes | None:
         """The next line, or None when the child has ended or closed its channel.
 

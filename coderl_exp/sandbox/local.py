@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import site
 import threading
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -38,7 +40,10 @@ class LocalJudge:
         self._config = config
         self._num_workers = config.num_workers or os.cpu_count() or 1
         self._zygotes = _zygote_config(config.disabled_layers)
-        self._report = self._detect()
+        self._spare = [Zygote(self._zygotes)]
+        """For the worker that is first to need one."""
+        self._finalizer = weakref.finalize(self, _close_all, self._spare)
+        self._report = self._detect(self._spare[0].missing)
         self._pool = Pool(self._num_workers, self._start_zygote)
 
     def describe(self) -> IsolationReport:
@@ -46,6 +51,7 @@ class LocalJudge:
 
     def close(self) -> None:
         self._pool.close()
+        _close_all(self._spare)
 
     def run(self, programs: Iterable[Program]) -> Iterator[Verdict]:
         stopped = threading.Event()
@@ -106,27 +112,31 @@ class LocalJudge:
         )
 
     def _start_zygote(self) -> Zygote:
+        with contextlib.suppress(IndexError):
+            return self._spare.pop()
         zygote = Zygote(self._zygotes)
         if zygote.missing.keys() - self._report.missing.keys():
             zygote.close()
             raise SandboxError(f"A process could not be confined: {zygote.missing}.")
         return zygote
 
-    def _detect(self) -> IsolationReport:
-        """Start a zygote that applies every layer and runs nothing."""
-        zygote = Zygote(self._zygotes)
-        zygote.close()
-        for layer, reason in zygote.missing.items():
+    def _detect(self, missing: dict[str, str]) -> IsolationReport:
+        """Report what a first zygote, which tried to apply every layer, found missing."""
+        for layer, reason in missing.items():
             if self._config.isolation.name == "strict" and layer in confinement.REQUIRED_LAYERS:
+                _close_all(self._spare)
                 raise SandboxError(
                     f"sandbox.isolation is strict, but this machine does not offer the layer "
                     f"{layer!r}: {reason}. It needs {confinement.KERNEL_FEATURES[layer]}; with "
                     "sandbox.isolation=best_effort the judge goes on without it."
                 )
-        active = tuple(
-            layer for layer in confinement.KERNEL_FEATURES if layer not in zygote.missing
-        )
-        return IsolationReport(active=active, missing=zygote.missing)
+        active = tuple(layer for layer in confinement.KERNEL_FEATURES if layer not in missing)
+        return IsolationReport(active=active, missing=missing)
+
+
+def _close_all(zygotes: list[Zygote]) -> None:
+    while zygotes:
+        zygotes.pop().close()
 
 
 def _expected_bytes(program: Program) -> int:

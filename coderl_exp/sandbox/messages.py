@@ -11,6 +11,7 @@ from coderl_exp.sandbox.children import ChannelError
 from coderl_exp.sandbox.inside.decoding import EncodingError, values_from_json
 
 _MAX_VALUES = 1000
+_MAX_NUMBER = 1 << 53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +44,28 @@ def parse_batch_message(line: bytes) -> Judged | Message:
     tree = _tree(line)
     if tree[0] != "judged":
         return _message(tree)
-    *head, nested = tree
-    message = _message(head)
-    match message.values:
-        case (int(index), float(cpu_s), float(wall_s), float(memory_mb), str() | bytes() as output):
-            raw = output.encode("utf-8", "surrogateescape") if isinstance(output, str) else output
-            messages = tuple(map(_message, nested)) if isinstance(nested, list) else ()
+    match tree:
+        case [_, int(index), int(cpu_us), int(wall_us), int(memory_kb), printed, list(nested)] if (
+            0 <= min(cpu_us, wall_us, memory_kb) <= max(cpu_us, wall_us, memory_kb) <= _MAX_NUMBER
+        ):
             return Judged(
                 index=index,
-                cpu_s=cpu_s,
-                wall_s=wall_s,
-                memory_mb=memory_mb,
-                output=raw,
-                messages=messages,
+                cpu_s=cpu_us / 1e6,
+                wall_s=wall_us / 1e6,
+                memory_mb=memory_kb / 1024,
+                output=_output(printed),
+                messages=tuple(map(_message, nested)),
             )
     raise ChannelError("not a result of the batch lane")
+
+
+def _output(printed: Any) -> bytes:
+    match _values([printed]) if printed else [""]:
+        case [str(text)]:
+            return text.encode("utf-8", "surrogateescape")
+        case [bytes(raw)]:
+            return raw
+    raise ChannelError("not what a program printed")
 
 
 def _tree(line: bytes) -> Sequence[Any]:
@@ -75,7 +83,11 @@ def _message(tree: Any) -> Message:
         raise ChannelError("not a message")
     if len(tree) > _MAX_VALUES:
         raise ChannelError("a message of too many values")
+    return Message(kind=tree[0], values=tuple(_values(tree[1:])))
+
+
+def _values(trees: list[Any]) -> list[Any]:
     try:
-        return Message(kind=tree[0], values=tuple(values_from_json(tree[1:])))
+        return values_from_json(trees)
     except EncodingError as error:
         raise ChannelError(str(error)[:200]) from None

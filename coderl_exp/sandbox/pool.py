@@ -25,7 +25,7 @@ from coderl_exp.sandbox.outcome import masked
 from coderl_exp.sandbox.trusted import judge_with_tests
 from coderl_exp.sandbox.zygotes import Zygote
 
-MAX_BATCH = 64
+MAX_BATCH = 128
 _MAX_FAILURES = 5
 """How many zygotes may die on a task before it counts as not judged."""
 _MAX_FAILURES_IN_BATCH = 2

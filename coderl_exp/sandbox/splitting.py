@@ -28,6 +28,7 @@ from coderl_exp.sandbox.expressions import (
     root_of,
     truths,
 )
+from coderl_exp.sandbox.plain_asserts import split_plain
 from coderl_exp.sandbox.setup_code import defined_names
 from coderl_exp.sandbox.trusted_names import (
     CHEAP,
@@ -62,15 +63,18 @@ def split_test(test: str, entry_point: str, setup_code: str = "") -> SplitTest:
             change its meaning or show the expected value to the candidate.
     """
     try:
+        if plain := split_plain(test, entry_point):
+            call, comparison = plain
+            return SplitTest(calls=(call,), comparison=comparison)
         condition = _condition(test)
         splitter = _Splitter(entry_point, defined_names(setup_code), condition)
-        comparison = splitter.visit(condition)
+        tree = splitter.visit(condition)
         splitter.check()
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnsplittableTest(
             f"The test {test.strip()[:200]!r} cannot be split: {error}."
         ) from None
-    return SplitTest(calls=tuple(splitter.calls), comparison=ast.unparse(comparison))
+    return SplitTest(calls=tuple(splitter.calls), comparison=ast.unparse(tree))
 
 
 def _condition(test: str) -> ast.expr:

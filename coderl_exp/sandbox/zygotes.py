@@ -25,7 +25,7 @@ _START = (
     "import os, sys; sys.path.insert(0, {!r}); os.register_at_fork = lambda **_: None; "
     "from inside.zygote import main; main()"
 )
-_INTERPRETER_OPTIONS = ("-S", "-P", "-s", "-B", "-X", "utf8", "-c")
+_INTERPRETER_OPTIONS = ("-S", "-P", "-s", "-X", "utf8", "-c")
 _START_S = 60.0
 """How long a zygote may take to start on a busy machine."""
 _GRACE_S = 10.0

@@ -34,6 +34,7 @@ from .asserts import (
     reset_recursion_limit,
 )
 from .channel import Channel, described, message
+from .encoding import encode
 from .guards import Streams, guards, set_give_up
 from .provable import prove, prove_call
 from .whole import exit_code_of
@@ -42,7 +43,7 @@ Codes = list[list[CodeType]]
 """Per test, its calls."""
 _EMPTY = ast.Module([], [])
 _MAX_RESULT_BYTES = 1_000_000
-_MAX_GROWTH_MB = 32
+_MAX_GROWTH_KB = 32 * 1024
 """A process that has grown by more makes room for a fresh one."""
 _IMMUTABLE_TYPE = 1 << 8
 """Py_TPFLAGS_IMMUTABLETYPE"""
@@ -104,7 +105,7 @@ class _Lane:
         self._calls: dict[tuple[tuple[str, ...], ...], tuple[frozenset[str], Codes]] = {}
         self._streams = sys.stdin, sys.stdout
         self._index = 0
-        self._max_memory_mb = _peak_memory_mb() + _MAX_GROWTH_MB
+        self._max_memory_kb = _peak_memory_kb() + _MAX_GROWTH_KB
         set_give_up(self._give_up)
 
     def judge(self, index: int, item: dict[str, Any]) -> None:
@@ -231,14 +232,15 @@ class _Lane:
 
     def _report(self, output: str | bytes, messages: list[str]) -> None:
         wall, cpu = self._started
-        measured = time.thread_time() - cpu, time.perf_counter() - wall, _peak_memory_mb()
-        head = message("judged", self._index, *measured, output)
+        measured = time.thread_time() - cpu, time.perf_counter() - wall
+        cpu_us, wall_us = (int(seconds * 1e6) for seconds in measured)
+        head = f'"judged",{self._index},{cpu_us},{wall_us},{_peak_memory_kb()},{encode(output)}'
         signal.setitimer(signal.ITIMER_PROF, 0)
-        self._channel.send(f"{head[:-1]},[{','.join(messages)}]]")
+        self._channel.send(f"[{head},[{','.join(messages)}]]")
 
     def end_if_grown(self) -> None:
         """So that the next program has the memory that it would have alone."""
-        if _peak_memory_mb() > self._max_memory_mb:
+        if _peak_memory_kb() > self._max_memory_kb:
             self._channel.send(message("full"))
             os._exit(0)
 
@@ -271,8 +273,8 @@ def _empty_tables(modules: frozenset[str]) -> None:
             clear()
 
 
-def _peak_memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _peak_memory_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _is_undecided(text: str, recursion_limit: int) -> bool:

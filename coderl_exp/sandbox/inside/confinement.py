@@ -17,6 +17,7 @@ candidates (CPU and memory limits, the filter with its own pid) follows in each 
 
 import ctypes
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable
@@ -116,7 +117,8 @@ class Confinement:
     ) -> None:
         self.missing = missing
         self._readable = readable
-        self._own_filter, self._child_filter = syscall_filters
+        self._own_filter, child_filter = syscall_filters
+        self._child_filter = _SyscallFilter(child_filter)
 
     def unshare(self) -> None:
         """In the outer process: namespaces. The next fork is the first process of the new ones."""
@@ -133,13 +135,13 @@ class Confinement:
         self._attempt("limits", lambda: _set_limits(_CONSTANT_LIMITS))
         if "processes" not in self.missing:  # otherwise it would count all that the user runs
             self._attempt("limits", lambda: _set_limits({resource.RLIMIT_NPROC: _MAX_PROCESSES}))
-        self._attempt("syscalls", lambda: _filter_syscalls(self._own_filter))
+        self._attempt("syscalls", _SyscallFilter(self._own_filter).install)
 
     def restrict(self, cpu_s: int, memory_bytes: int) -> None:
         """In a child, last."""
         limits = {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_AS: memory_bytes}
         self._attempt("limits", lambda: _set_limits(limits))
-        self._attempt("syscalls", lambda: _filter_syscalls(self._child_filter))
+        self._attempt("syscalls", self._child_filter.install)
 
     def _no_new_privileges(self) -> None:
         _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -267,10 +269,18 @@ def _set_limits(limits: dict[int, int]) -> None:
         resource.setrlimit(which, (value, value))
 
 
-def _filter_syscalls(program: bytes) -> None:
-    """Install the BPF program, with this process's pid where signals to itself are allowed."""
-    own = program.replace(OWN_PID, os.getpid().to_bytes(4, sys.byteorder))
-    code = ctypes.create_string_buffer(own, len(own))
-    header = _FilterProgram(len(own) // 8, ctypes.addressof(code))
-    set_filter = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0)
-    _check(set_filter, "seccomp")
+class _SyscallFilter:
+    """A BPF program, made ready before the forks, as each child pays for every page it touches."""
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        header = _FilterProgram(len(program) // 8, ctypes.addressof(self._code))
+        self._arguments = _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0
+        self._pids = [found.start() for found in re.finditer(re.escape(OWN_PID), program)]
+
+    def install(self) -> None:
+        """Put it on this process, with its pid where signals to itself are allowed."""
+        own = os.getpid().to_bytes(4, sys.byteorder)
+        for start in self._pids:
+            self._code[start : start + 4] = own
+        _check(_libc.prctl(*self._arguments), "seccomp")
