@@ -87,9 +87,9 @@ class Measured:
     """One run of a contender."""
 
     seconds: float
-    """From its start to the last verdict."""
+    """From the first candidate handed over to the last verdict; whatever it needs is running."""
     start_s: float
-    """The part of `seconds` before the first candidate was handed over."""
+    """A judge's start, until each worker has judged something."""
     cpu_s: float
     """Of the process and all its descendants that were waited for."""
     statuses: list[str]
@@ -139,6 +139,8 @@ def measure(job: Job) -> tuple[Measured, Peak]:
 
 def run(job: Job) -> Measured:
     """Run a job right here."""
+    if job.contender == "evalplus":
+        peers.evalplus_is_there()  # imported before its workers are forked
     before, cpu_before = footprint(), _cpu_s()
     began = time.perf_counter()
     judged = _run(job)
@@ -211,7 +213,10 @@ def _run(job: Job) -> _Judged:
 def _judge(job: Job) -> _Judged:
     began = time.perf_counter()
     judge = make_judge(sandbox_config(job))
+    for _ in judge.run(_trivial_programs(64 * job.workers)):
+        pass
     judged = _Judged(start_s=time.perf_counter() - began, isolation=_layers(judge.describe()))
+    began = time.perf_counter()
     if job.total is not None:
         verdicts = judge.run(copies(job.programs, job.total))
         judged.counts = dict(Counter(verdict.status.value for verdict in verdicts))
@@ -219,8 +224,16 @@ def _judge(job: Job) -> _Judged:
         for verdict in judge.run(job.programs):
             judged.statuses.append(verdict.status.value)
             judged.errors.append(verdict.error)
+    judged.seconds = time.perf_counter() - began
     judge.close()
     return judged
+
+
+def _trivial_programs(number: int) -> Iterable[Program]:
+    """Enough of them keep all workers busy, so that all have started."""
+    for n in range(number):
+        code = f"def f():\n    return {n}"
+        yield Program(code=code, entry_point="f", tests=(f"assert f() == {n}",))
 
 
 def _layers(report: IsolationReport) -> str:

@@ -199,9 +199,9 @@ def report(
 
 
 _THROUGHPUT = """Throughput, medians of the rounds, without the endless loops
-(cand/s: a judge's start included · judge is: its speed over the contender's, same workers · CPU ms
-per candidate, all processes · wrong: passed or failed against plain Python, any round · RSS: own
-+ descendants' sum, and their number · peers run a fixed random part of the candidates)"""
+(cand/s: without the start · judge is: its speed over the contender's, same workers · CPU ms per
+candidate, all processes · wrong: passed or failed against plain Python, any round · RSS: own +
+descendants' sum, and their number · peers run a fixed random part of the candidates)"""
 _WITH_LOOPS = """Throughput with 1 % endless loops, once
 (each costs every contender one worker for the whole time limit, whatever it does, and so hides
 the rest: a hundred candidates take at least limit / workers; the machine's limits have no row)"""

@@ -31,7 +31,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Candidates per second, a judge's own start included."""
+        """Candidates per second, without the start."""
         return len(self.mutants) / self.measured.seconds
 
 

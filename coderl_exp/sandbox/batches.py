@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from coderl_exp.records import StdinTest, Verdict
 from coderl_exp.sandbox.children import ChannelError, Child, Limits, OutputLimitError
-from coderl_exp.sandbox.lanes import NO_USAGE, Work, with_usage
+from coderl_exp.sandbox.lanes import NO_USAGE, Begun, Work, with_usage
 from coderl_exp.sandbox.messages import Judged, Message, parse_batch_message
 from coderl_exp.sandbox.outcome import Outcome
 from coderl_exp.sandbox.zygotes import Zygote
@@ -36,12 +36,19 @@ class BatchResult:
 
     verdicts: dict[int, Verdict]
     strict: set[int]
+    begun: dict[int, Begun] = field(default_factory=dict)
+    """Of programs that have to go on elsewhere."""
     is_full: bool = False
     """The process ended because it had grown, through no fault of the next program."""
 
 
-def judge_batch(zygote: Zygote, works: Sequence[Work]) -> BatchResult:
-    """The batch lane: provable programs one after another in one process."""
+def judge_batch(
+    zygote: Zygote, works: Sequence[Work], take_verdict: Callable[[int, Verdict], None]
+) -> BatchResult:
+    """The batch lane: provable programs one after another in one process.
+
+    `take_verdict` gets the position and verdict of each as soon as it is known.
+    """
     result = BatchResult(verdicts={}, strict=set())
     limits = _batch_limits(works)
     try:
@@ -51,6 +58,8 @@ def judge_batch(zygote: Zygote, works: Sequence[Work]) -> BatchResult:
                 _let_results_gather(child, works[position:])
                 if not _take_result(child, position, work, result):
                     break
+                if position in result.verdicts:
+                    take_verdict(position, result.verdicts[position])
     except (OutputLimitError, ChannelError):
         pass  # the one that was running goes to the strict lane, as after any other end
     _blame_next(works, result)
@@ -90,6 +99,9 @@ def _take_result(child: Child, position: int, work: Work, result: BatchResult) -
                 if work.program.entry_point is not None:
                     _take_messages(outcome, judged)
                 elif _take_run(outcome, judged):
+                    if outcome.status is None:
+                        begun = Begun(num_passed=outcome.ran, usage=usage, output=output)
+                        result.begun[position] = begun
                     child.answer(b"n" if outcome.is_complete else b"g")
             case _:
                 raise ChannelError("not the result that is due")

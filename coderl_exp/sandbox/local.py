@@ -57,7 +57,7 @@ class LocalJudge:
         stopped = threading.Event()
         recent: OrderedDict[Program, Future[Verdict]] = OrderedDict()
         waiting: deque[Future[Verdict]] = deque()
-        max_waiting = 2 * MAX_BATCH * self._num_workers
+        max_waiting = MAX_BATCH * (self._num_workers + 2)
         try:
             for program in programs:
                 if program not in recent:

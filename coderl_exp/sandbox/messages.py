@@ -79,7 +79,7 @@ def _tree(line: bytes) -> Sequence[Any]:
 
 
 def _message(tree: Any) -> Message:
-    if not isinstance(tree, list) or not tree or not isinstance(tree[0], str):
+    if type(tree) is not list or not tree or type(tree[0]) is not str:
         raise ChannelError("not a message")
     if len(tree) > _MAX_VALUES:
         raise ChannelError("a message of too many values")

@@ -14,18 +14,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coderl_exp.errors import SandboxError
 from coderl_exp.records import Verdict, VerdictStatus
 from coderl_exp.sandbox.batches import judge_batch
 from coderl_exp.sandbox.children import JudgeStoppedError
-from coderl_exp.sandbox.lanes import Work, judge_alone
+from coderl_exp.sandbox.lanes import Begun, Work, judge_alone
 from coderl_exp.sandbox.outcome import masked
 from coderl_exp.sandbox.trusted import judge_with_tests
 from coderl_exp.sandbox.zygotes import Zygote
 
-MAX_BATCH = 128
+MAX_BATCH = 256
 _MAX_FAILURES = 5
 """How many zygotes may die on a task before it counts as not judged."""
 _MAX_FAILURES_IN_BATCH = 2
@@ -214,11 +214,12 @@ class _Worker:
             _set(task, result.verdict)
 
     def _judge_batch(self, zygote: Zygote, tasks: list[Task]) -> None:
-        result = judge_batch(zygote, [task.work for task in tasks])
-        for position, verdict in result.verdicts.items():
-            _set(tasks[position], verdict)
+        works = [task.work for task in tasks]
+        result = judge_batch(zygote, works, lambda n, verdict: _set(tasks[n], verdict))
         for position in result.strict:
             tasks[position].in_batch = False
+            begun = result.begun.get(position, Begun())
+            tasks[position].work = replace(tasks[position].work, begun=begun)
         self._queue([t for n, t in enumerate(tasks) if n not in result.verdicts])
 
     def _cancel_stopped(self, tasks: Sequence[Task]) -> None:

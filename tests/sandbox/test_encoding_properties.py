@@ -457,7 +457,7 @@ def claimed_values(data: bytes) -> list[Any]:
     """
     message = parse_message(data)
     values = [*message.values[1:]] if message.kind == "value" else []
-    nested = b'["judged",0,["f","0x1p-3"],["f","0x1p-3"],["f","0x1p-3"],"",[' + data + b"]]"
+    nested = b'["judged",0,125000,125000,12000,"",[' + data + b"]]"
     batch = parse_batch_message(nested)
     assert isinstance(batch, Judged)
     assert [part.kind for part in batch.messages] == [message.kind]
@@ -480,3 +480,12 @@ def test_a_hundred_thousand_hostile_messages_neither_crash_nor_pass() -> None:
             comparison = SECRETS[num_read % len(SECRETS)]
             assert not compare(comparison, [value]).held, (data, comparison)
     assert num_read > 5_000, "the mutations are so wild that hardly any message is read"
+
+
+@pytest.mark.parametrize(
+    "numbers", ["-1,0,0", "0,-1,0", "0,0,-1", f"{10**400},0,0", "0,1e400,0", "0,null,0", '0,0,"1"']
+)
+def test_a_cost_that_is_no_number_of_microseconds_is_refused(numbers: str) -> None:
+    assert parse_batch_message(b'["judged",0,1,2,3,"",[]]').cpu_s == 1e-6  # type: ignore[union-attr]
+    with pytest.raises(ChannelError):
+        parse_batch_message(f'["judged",0,{numbers},"",[]]'.encode())

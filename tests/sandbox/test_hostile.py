@@ -154,7 +154,8 @@ def test_a_daemon_that_could_start_does_not_outlive_its_candidate(
         "  if os.fork() == 0:\n   time.sleep(60)\n  os._exit(0)\n return 2"
     )
     program = Program(code=code, entry_point="f", tests=("assert f(1) == 2",))
-    judge, before = make(disabled_layers=["syscalls"], num_workers=1), _children()
+    before = _children()
+    judge = make(disabled_layers=["syscalls"], num_workers=1)
     assert next(judge.run([program])).passed
     assert len(_children() - before) == 2  # the zygote and its parent
     assert next(make().run([program])).status is VerdictStatus.blocked

@@ -118,13 +118,13 @@ def test_verdicts_stream_in_order_with_bounded_work_in_flight(judge: Judge) -> N
 
     def programs() -> Iterator[Program]:
         nonlocal taken
-        for number in range(1000):
+        for number in range(10_000):
             taken += 1
             yield Program(code=GOOD, entry_point="f", tests=(f"assert f({number}) % 2 == 0",))
 
     stream = judge.run(programs())
     first = next(stream)
-    assert taken <= 256
+    assert taken <= 1024
     passed = [first.passed, *(next(stream).passed for _ in range(300))]
     assert passed == [number % 2 == 1 for number in range(301)]
     stream.close()  # type: ignore[attr-defined]

@@ -17,8 +17,9 @@ import pytest
 
 from coderl_exp.config import PROJECT_ROOT, Lane
 from coderl_exp.errors import SandboxError
-from coderl_exp.records import Program, StdinTest, VerdictStatus
+from coderl_exp.records import Program, StdinTest, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge, pool
+from coderl_exp.sandbox.lanes import Work
 from coderl_exp.sandbox.pool import Task
 from coderl_exp.sandbox.zygotes import Zygote
 
@@ -108,10 +109,12 @@ def test_injected_failures_are_counted_and_leave_the_others_alone(
             raise SandboxError("injected")
         return judge_alone(zygote, work)  # type: ignore[arg-type]
 
-    def batch(zygote: Zygote, works: Sequence[object]) -> object:
+    def batch(
+        zygote: Zygote, works: Sequence[object], take_verdict: Callable[[int, Verdict], None]
+    ) -> object:
         if any(map(is_hit, works)):
             raise SandboxError("injected")
-        return judge_batch(zygote, works)  # type: ignore[arg-type]
+        return judge_batch(zygote, works, take_verdict)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pool, "judge_alone", alone)
     monkeypatch.setattr(pool, "judge_batch", batch)
@@ -251,3 +254,22 @@ def test_programs_of_both_kinds_share_a_batch(make: Callable[..., Judge]) -> Non
         *("passed", "syntax_error", "wrong_answer", "passed") * 5
     ]
     assert [v[0] for v in verdicts[1::2]] == [v[0] for v in outcomes(make(), some_programs(20))]
+
+
+def test_a_program_that_leaves_the_batch_lane_goes_on_where_it_was(
+    make: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "n = int(input())\nfor i in range(n): pass\nprint(n)"
+    runs = tuple(StdinTest(stdin=f"{n}\n", stdout=f"{n}\n") for n in (1, 2, 10_000_000, 3))
+    program = Program(code=code, entry_point=None, tests=runs)
+    alone: list[int] = []
+    judge_alone = pool.judge_alone
+
+    def noted(zygote: Zygote, work: Work) -> object:
+        alone.append(work.begun.num_passed)
+        return judge_alone(zygote, work)
+
+    monkeypatch.setattr(pool, "judge_alone", noted)
+    verdict = next(make(num_workers=1).run([program]))
+    assert (verdict.passed, len(verdict.tests), alone) == (True, 4, [2])
+    assert verdict.output == "1\n"

@@ -8,6 +8,44 @@ from coderl_exp.records import OutputRule, Program, StdinTest, Verdict
 from coderl_exp.sandbox import Judge
 
 DOUBLE = (StdinTest(stdin="4\n", stdout="8\n"), StdinTest(stdin="5\n", stdout="10\n"))
+FAST_STREAMS = """import os
+import sys
+from io import BytesIO, IOBase
+
+class Fast(IOBase):
+    newlines = 0
+
+    def __init__(self, file):
+        self._fd = file.fileno()
+        self.buffer = BytesIO()
+        self.writable = "x" in file.mode or "r" not in file.mode
+        self.write = self.buffer.write if self.writable else None
+
+    def readline(self):
+        while self.newlines == 0:
+            b = os.read(self._fd, max(os.fstat(self._fd).st_size, 8192))
+            self.newlines = b.count(b"\\n") + (not b)
+            ptr = self.buffer.tell()
+            self.buffer.seek(0, 2), self.buffer.write(b), self.buffer.seek(ptr)
+        self.newlines -= 1
+        return self.buffer.readline()
+
+    def flush(self):
+        if self.writable:
+            os.write(self._fd, self.buffer.getvalue())
+            self.buffer.truncate(0), self.buffer.seek(0)
+
+class Wrapper(IOBase):
+    def __init__(self, file):
+        self.buffer = Fast(file)
+        self.flush = self.buffer.flush
+        self.writable = self.buffer.writable
+        self.write = lambda s: self.buffer.write(s.encode("ascii"))
+        self.readline = lambda: self.buffer.readline().decode("ascii")
+
+sys.stdin, sys.stdout = Wrapper(sys.stdin), Wrapper(sys.stdout)
+input = lambda: sys.stdin.readline().rstrip()
+"""
 HONEST = {
     "input": "print(int(input()) * 2)",
     "input till the end of file": "try:\n while True: print(int(input()) * 2)\n"
@@ -31,6 +69,14 @@ HONEST = {
     "atexit": "import atexit\natexit.register(lambda: print(n * 2))\nn = int(input())",
     "a fast writer": "import io, os, sys\nn = int(input())\nout = io.BytesIO()\n"
     "out.write(str(n * 2).encode())\nos.write(1, out.getvalue())",
+    "fast streams of its own": FAST_STREAMS + "print(int(input()) * 2)",
+    "reading twice": "import sys\nfirst = sys.stdin.read()\nsys.stdin.seek(0)\n"
+    "print(int(first) + int(sys.stdin.read()))",
+    "bytes and text": "import os, sys\nn = int(os.read(0, 1))\nassert sys.stdin.read() == '\\n'\n"
+    "sys.stdout.write('1'[:n > 4])\nsys.stdout.flush()\nos.write(1, b'%d' % (n * 2 % 10))",
+    "no standard output at the end": "import sys\nprint(int(input()) * 2)\nsys.stdout.flush()\n"
+    "sys.stdout = None",
+    "a closed standard output": "import sys\nprint(int(input()) * 2)\nsys.stdout.close()",
     "trailing white space": "print(int(input()) * 2, '  ')\nprint()",
     "noise on stderr": "import sys\nprint('debug', file=sys.stderr)\nprint(int(input()) * 2)",
     "a class": "class A:\n def __init__(self, n): self.n = n\nprint(A(int(input())).n * 2)",
@@ -45,6 +91,18 @@ WRONG = {
     ),
     "output for another input": ("print(8)", "wrong_answer"),
     "more than is asked for": ("n = int(input())\nprint(n * 2)\nprint(n * 2)", "wrong_answer"),
+    "fast streams and then an exception": (
+        FAST_STREAMS + "print(int(input()) * 2)\nsys.stdout.flush()\n1 / 0",
+        "runtime_error",
+    ),
+    "a stream that cannot be flushed": (
+        "import sys\nprint(int(input()) * 2)\nsys.stdout.flush()\nsys.stdout = 3",
+        "runtime_error",
+    ),
+    "a stream that fails to flush": (
+        FAST_STREAMS + "print(int(input()) * 2)\nsys.stdout.flush()\nsys.stdout.flush = exit",
+        "runtime_error",
+    ),
     "nothing": ("input()", "wrong_answer"),
     "reading past the end": ("input()\ninput()", "runtime_error"),
     "no end": ("print(int(input()) * 2, flush=True)\nwhile True: pass", "timeout"),

@@ -32,9 +32,18 @@ PROVEN = [
     "sys.stdout.write(str(n))",
     "def f(x): return [y := x, y ** 2, *x, {**x}]",
     "if __name__ == '__main__': print(input())",
+    "import os, sys\nfrom io import BytesIO, IOBase\nclass In(IOBase):\n"
+    " def __init__(self, file): self._fd = file.fileno()\n"
+    " def readline(self): return os.read(self._fd, os.fstat(self._fd).st_size).decode()\n"
+    "sys.stdin, sys.stdout = In(sys.stdin), sys.stdout\nprint(input())",
 ]
 REFUSED = [
-    "import os",
+    "import os\nos.system('x')",
+    "from os import environ",
+    "import os\nx = os",
+    "import os\nos.read = x",
+    "import io\nio.open('x')",
+    "from io import FileIO",
     "import numpy",
     "import collections.abc",
     "from . import x",
@@ -104,7 +113,9 @@ REFUSED = [
     "import operator\noperator.attrgetter('x')",
     "import string\nstring.Formatter",
     "import sys\nsys.modules",
-    "import sys\nsys.stdin = x",
+    "import sys\nsys.stderr = x",
+    "import sys\nsys.maxsize = x",
+    "import sys\ndel sys.stdin",
     "import math\nfor math in x: pass",
     "import math\nexcept_ = [math]",
     "import math\ntry: pass\nexcept E as math: pass",

@@ -12,6 +12,7 @@ import datetime
 import decimal
 import fractions
 import functools
+import io
 import re
 import sys
 import types
@@ -53,6 +54,12 @@ BUILTINS = frozenset(
     None True False Ellipsis NotImplemented""".split()  # noqa: SIM905
 ) | frozenset(_EXCEPTIONS)
 FORBIDDEN_BUILTINS = frozenset(dir(builtins)) - BUILTINS
+STREAM_BUILTINS = frozenset(("exit", "input", "print", "quit"))
+"""Builtins that use standard input or output, if only to close it."""
+STREAM_MODULES = frozenset(("os", "sys"))
+"""Modules through which they can be reached; of `os` a stand-in is given."""
+ASSIGNABLE = frozenset((("sys", "stdin"), ("sys", "stdout")))
+"""Attributes of modules that a program may assign; the lane puts them back."""
 CALLED_ONLY = frozenset(("type", "super"))
 """Builtins that only one form of call is allowed of."""
 
@@ -75,9 +82,11 @@ _LISTED = {
             ROUND_HALF_UP ROUND_UP InvalidOperation""",
         "fractions": "Fraction",
         "functools": "cache cmp_to_key lru_cache partial reduce total_ordering",
+        "io": "BytesIO IOBase StringIO",
         "operator": """abs add and_ concat contains countOf eq floordiv ge getitem gt iadd indexOf
             inv invert is_ is_not itemgetter le lshift lt matmul mod mul ne neg not_ or_ pos pow
             rshift sub truediv truth xor""",
+        "os": "fstat read write",
         "random": """choice choices gauss randint random randrange sample seed shuffle
             triangular uniform""",
         "re": """A ASCII DOTALL I IGNORECASE M MULTILINE S U UNICODE VERBOSE X compile error escape
@@ -97,7 +106,11 @@ MODULES = {name: frozenset(names) for name, names in {**_PUBLIC, **_LISTED}.item
 
 def is_absent(module: str) -> bool:
     """Whether importing it fails, so that it does not matter what it would be."""
-    name = module.partition(".")[0]
+    return _is_absent(module.partition(".")[0])
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_absent(name: str) -> bool:
     return name not in MODULES and name not in sys.modules and find_spec(name) is None
 
 
@@ -113,7 +126,7 @@ CACHING_MODULES = frozenset(("re", "typing"))
 BASES = frozenset(
     (
         object, int, float, complex, str, bytes, list, tuple, dict, set, frozenset,
-        collections.OrderedDict, collections.defaultdict, collections.deque,
+        collections.OrderedDict, collections.defaultdict, collections.deque, io.IOBase,
         *_EXCEPTIONS.values(),
     )
 )  # fmt: skip
@@ -132,7 +145,8 @@ _DATA_TYPES: tuple[type, ...] = (
     datetime.timedelta, decimal.Decimal, fractions.Fraction, functools.partial, re.Pattern,
     re.Match, type({}.items()),
 )  # fmt: skip
-_STREAM_METHODS = "buffer flush read readline readlines write writelines".split()  # noqa: SIM905
+_STREAM_METHODS = """buffer fileno flush getvalue mode read readable readline readlines seek
+    seekable st_size tell truncate writable write writelines""".split()  # noqa: SIM905
 _UNSAFE_METHODS = frozenset(
     """format format_map groupindex now today utcnow fromtimestamp with_traceback mapping""".split()  # noqa: SIM905
 )

@@ -36,7 +36,7 @@ from .asserts import (
 from .channel import Channel, described, message
 from .encoding import encode
 from .guards import Streams, guards, set_give_up
-from .provable import prove, prove_call
+from .provable import Proof, prove, prove_call
 from .whole import exit_code_of
 
 Codes = list[list[CodeType]]
@@ -56,7 +56,7 @@ class _Shared:
         self._before = {
             name: [(vars(owner), list(vars(owner).values())) for owner in _changeable(name)]
             for name in ("builtins", *allowed.MODULES)
-            if name in sys.modules and name != "sys"
+            if name in sys.modules and name not in allowed.STREAM_MODULES
         }
         names = allowed.BUILTINS & vars(builtins).keys()
         self.builtins = {name: getattr(builtins, name) for name in names}
@@ -123,7 +123,7 @@ class _Lane:
             return
         try:
             names, calls = self._proven_calls(item["tests"])
-            modules = prove(trees, names)
+            proof = prove(trees, names)
             codes = [compile(t, "<candidate>", "exec", dont_inherit=True) for t in trees if t.body]
         except SyntaxError as error:
             self._report("", [message("failed", "syntax_error", *described(error))])
@@ -131,12 +131,12 @@ class _Lane:
         except BaseException as error:
             self._undecided(str(error))
             return
-        if "random" in modules:
+        if "random" in proof.modules:
             random.seed(0)
         if item["stdin"]:
-            self._judge_program(codes, item, modules)
+            self._judge_program(codes, item, proof)
         else:
-            self._judge_calls(codes, calls, item, modules)
+            self._judge_calls(codes, calls, item, proof)
 
     def _start_timer(self) -> None:
         """The default action of SIGPROF ends the process, whatever code it is in."""
@@ -155,19 +155,19 @@ class _Lane:
         return self._calls[key]
 
     def _judge_calls(
-        self, codes: list[CodeType], calls: Codes, item: dict[str, Any], modules: frozenset[str]
+        self, codes: list[CodeType], calls: Codes, item: dict[str, Any], proof: Proof
     ) -> None:
-        namespace = self._namespace(MODULE)
-        streams = self._open_streams("", item["max_output_bytes"])
+        streams = self._open_streams("", item["max_output_bytes"]) if proof.has_streams else None
+        namespace = self._namespace(MODULE, streams)
         failure = execute(codes, item["entry_point"], namespace)
         messages = [failure] if failure else self._evaluated(calls, namespace)
         limit = sys.getrecursionlimit()
-        output = self._clear(MODULE, namespace, streams, modules)
+        output = self._clear(MODULE, namespace, streams, proof.modules)
         if any(_is_undecided(text, limit) for text in messages):
             self._undecided("it ran out of memory or frames")
         elif sum(map(len, messages)) > _MAX_RESULT_BYTES:
             self._undecided("its results are large")
-        elif not _shared[0].is_unchanged(modules):
+        elif not _shared[0].is_unchanged(proof.modules):
             self._give_up("it changed what programs share")
         else:
             self._report(output.decode("utf-8", "replace"), messages)
@@ -182,33 +182,31 @@ class _Lane:
                 break
         return messages
 
-    def _judge_program(
-        self, codes: list[CodeType], item: dict[str, Any], modules: frozenset[str]
-    ) -> None:
+    def _judge_program(self, codes: list[CodeType], item: dict[str, Any], proof: Proof) -> None:
         """Run it on one input after the other while the judge says to go on."""
         for text in item["stdin"]:
             self._started = time.perf_counter(), time.thread_time()
             self._start_timer()
-            if "random" in modules:
+            if "random" in proof.modules:
                 random.seed(0)
-            namespace = self._namespace("__main__")
             streams = self._open_streams(text, item["max_output_bytes"])
+            namespace = self._namespace("__main__", streams)
             ended = _run_program(codes, namespace)
             limit = sys.getrecursionlimit()
-            output = self._clear("__main__", namespace, streams, modules)
+            output = self._clear("__main__", namespace, streams, proof.modules)
             if _is_undecided(message("ran", *ended), limit):
                 self._undecided("it ran out of memory or frames")
                 return
-            if not _shared[0].is_unchanged(modules):
+            if not _shared[0].is_unchanged(proof.modules):
                 self._give_up("it changed what programs share")
             self._report(output, [message("ran", *ended)])
             if self._channel.reply() != b"g":
                 return
 
-    def _namespace(self, name: str) -> Namespace:
+    def _namespace(self, name: str, streams: Streams | None) -> Namespace:
         self._main = sys.modules["__main__"]
         namespace = fresh_namespace(name)
-        namespace["__builtins__"] = {**_shared[0].builtins, **guards(namespace)}
+        namespace["__builtins__"] = {**_shared[0].builtins, **guards(namespace, streams)}
         reset_recursion_limit()
         return namespace
 
@@ -218,11 +216,11 @@ class _Lane:
         return streams
 
     def _clear(
-        self, name: str, namespace: Namespace, streams: Streams, modules: frozenset[str]
+        self, name: str, namespace: Namespace, streams: Streams | None, modules: frozenset[str]
     ) -> bytes:
         """Drop all that the program had, while its timer still runs; what it printed."""
+        output = streams.printed() if streams else b""
         namespace.clear()
-        output = streams.printed()
         sys.stdin, sys.stdout = self._streams
         del sys.modules[name]
         sys.modules["__main__"] = self._main

@@ -282,5 +282,5 @@ class _SyscallFilter:
         """Put it on this process, with its pid where signals to itself are allowed."""
         own = os.getpid().to_bytes(4, sys.byteorder)
         for start in self._pids:
-            self._code[start : start + 4] = own
+            ctypes.memmove(ctypes.addressof(self._code) + start, own, len(own))
         _check(_libc.prctl(*self._arguments), "seccomp")

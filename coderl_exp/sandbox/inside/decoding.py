@@ -88,11 +88,12 @@ class _Decoder:
         self._nodes += 1
         if depth > MAX_DEPTH + 1 or self._nodes > 2 * MAX_NODES:
             raise EncodingError("the value is too deep or has too many parts")
-        if tree is None or isinstance(tree, bool | str):
+        kind = type(tree)
+        if kind in _PLAIN:
             return tree
-        if isinstance(tree, int):
-            return self._counted(_sized(tree))
-        if not isinstance(tree, list) or not tree or not isinstance(tree[0], str):
+        if kind is int:
+            return tree if -_PLAIN_INT < tree < _PLAIN_INT else self._counted(_sized(tree))
+        if kind is not list or not tree or type(tree[0]) is not str:
             raise EncodingError("neither a plain value nor a tagged list")
         return self._tagged(tree[0], tree[1:], depth + 1)
 
@@ -101,7 +102,8 @@ class _Decoder:
             return self._counted(_TEXTS[tag](_only_text(parts)))
         if tag not in _PARTS:
             raise EncodingError(f"an unknown tag {tag[:20]!r}")
-        return self._counted(_PARTS[tag]([self.value(part, depth) for part in parts]))
+        value = _PARTS[tag]([self.value(part, depth) for part in parts])
+        return value if tag in _UNCOUNTED else self._counted(value)
 
     def _counted(self, value: Any) -> Any:
         if isinstance(value, range):
@@ -235,6 +237,10 @@ def _counter(parts: list[Any]) -> Counter[Any]:
     return counter
 
 
+_PLAIN = frozenset((type(None), bool, str))
+_PLAIN_INT = 1 << 60
+_UNCOUNTED = frozenset(("l", "S", "d", "dq", "C", "O", "dd"))
+"""Tags of values that have no hash."""
 _SCALARS = (
     bool, int, float, complex, str, bytes, type(None), Decimal, Fraction, date, time, timedelta,
     Opaque,

@@ -68,6 +68,8 @@ class _Encoder:
             raise UnencodableValueError(f"the value has more than {MAX_NODES} parts")
         if depth > MAX_DEPTH:
             raise UnencodableValueError(f"the value is nested more than {MAX_DEPTH} deep")
+        if id(type(value)) in _SCALARS:
+            return _ENCODERS[id(type(value))](self, value, depth)
         if id(value) in self._open:
             raise UnencodableValueError("the value contains itself")
         self._open.add(id(value))
@@ -270,6 +272,9 @@ _BY_TYPE: dict[type, Encode] = {
 }
 _ENCODERS = {id(kind): encoder for kind, encoder in _BY_TYPE.items()}
 """By identity: a class of the candidate's may have a hash and an `==` of its own."""
+
+_SCALARS = frozenset(map(id, (type(None), bool, int, float, str)))
+"""Of exactly these types nothing is a container."""
 
 _LAZY: dict[tuple[str, str], Callable[[Any], Encode]] = {
     ("collections", "deque"): lambda base: _sequence("dq", base),

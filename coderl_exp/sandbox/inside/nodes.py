@@ -8,7 +8,9 @@ from . import allowed
 
 OWN = "__own__"
 _FIELDS = {
-    kind: tuple(name for name in kind._fields if name in allowed.FIELDS)
+    kind: tuple(
+        name for name in kind._fields if name in allowed.FIELDS and kind is not ast.Constant
+    )
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
@@ -21,13 +23,17 @@ class UnprovableError(Exception):
 def children(node: ast.AST) -> list[Any]:
     """The parts of a node, some of which may be None; without operators, which are all plain."""
     found: list[Any] = []
+    add_children(node, found)
+    return found
+
+
+def add_children(node: ast.AST, found: list[Any]) -> None:
     for name in _FIELDS[type(node)]:
         value = getattr(node, name)
         if value.__class__ is list:
             found += value
         elif value is not None:
             found.append(value)
-    return found
 
 
 def guard(node: ast.Attribute) -> None:

@@ -11,11 +11,12 @@ imports give listed modules only.
 import ast
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import allowed
 from .nodes import (
     UnprovableError,
+    add_children,
     children,
     guard,
     guard_unlisted,
@@ -29,11 +30,20 @@ _PLAIN_FORMAT = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*(?:![rsa])?(?::[^{}]*)?\})*
 Nodes = Iterable[Any]
 
 
-def prove(trees: Iterable[ast.AST], names: Iterable[str] = ()) -> frozenset[str]:
+class Proof(NamedTuple):
+    """What a proven program can touch of what it shares with others."""
+
+    modules: frozenset[str]
+    """Those that it names."""
+    has_streams: bool
+    """Whether it can reach standard input or output."""
+
+
+def prove(trees: Iterable[ast.AST], names: Iterable[str] = ()) -> Proof:
     """Check that parsed sources, run in one namespace, touch nothing but their own data.
 
     `names` are used beside them, by calls that are proven on their own. Attributes that are not on
-    the list get their guard `__own__`, in place. Returns the modules that the sources name.
+    the list get their guard `__own__`, in place.
 
     Raises:
         UnprovableError: the check cannot tell.
@@ -42,7 +52,11 @@ def prove(trees: Iterable[ast.AST], names: Iterable[str] = ()) -> frozenset[str]
     check.names.update(names)
     for tree in trees:
         check.walk(tree)
-    return check.conclude()
+    modules = check.conclude()
+    has_streams = bool(modules & allowed.STREAM_MODULES) or not check.names.isdisjoint(
+        allowed.STREAM_BUILTINS
+    )
+    return Proof(modules, has_streams)
 
 
 def prove_call(tree: ast.AST) -> frozenset[str]:
@@ -76,17 +90,20 @@ class _Check:
             node = pending.pop()
             if node is None:  # a part that is left out, such as a key in `{**x}`
                 continue
-            handler = _HANDLERS.get(type(node))
-            if handler is None:
-                raise UnprovableError(f"it contains {type(node).__name__}")
-            pending += handler(self, node)
+            kind = type(node)
+            if kind in _PLAIN:
+                add_children(node, pending)
+            elif kind in _HANDLERS:
+                pending += _HANDLERS[kind](self, node)
+            else:
+                raise UnprovableError(f"it contains {kind.__name__}")
 
     def conclude(self) -> frozenset[str]:
         """Hold what was found against the lists; the modules that are named."""
-        if self._yields and (self._tries or (self._assigned | self.names) & {"close", "throw"}):
-            raise UnprovableError("the end of a generator could run later")
         for node in self._dotted:
             self._check_dotted(node)
+        if self._yields and (self._tries or (self._assigned | self.names) & {"close", "throw"}):
+            raise UnprovableError("the end of a generator could run later")
         changers = self._bound_to(allowed.DECORATORS_ONLY)
         single = self._bound_to(allowed.ONE_ARGUMENT)
         if self._decorators - changers:
@@ -102,7 +119,11 @@ class _Check:
     def _check_dotted(self, node: ast.Attribute) -> None:
         assert isinstance(node.value, ast.Name)
         module = self._modules.get(node.value.id)
-        if module is None:
+        if isinstance(node.ctx, ast.Store):
+            if (module, node.attr) not in allowed.ASSIGNABLE:
+                self.names.add(node.value.id)
+                self._assign(node)
+        elif module is None:
             self.names.add(node.value.id)
             guard_unlisted(node)
         elif (
@@ -131,10 +152,12 @@ class _Check:
             return (owner,)
         if name.startswith("__"):
             raise UnprovableError(f"it uses the attribute {name}")
+        if isinstance(node.ctx, ast.Store) and isinstance(owner, ast.Name):
+            refuse_special(owner.id)
+            self._dotted.append(node)
+            return ()
         if not isinstance(node.ctx, ast.Load):
-            self._assigned.add(name)
-            guard(node)
-            return (owner,)
+            return self._assign(node)
         if name == "format" and isinstance(owner, ast.Constant):
             if not (isinstance(owner.value, str) and _PLAIN_FORMAT.fullmatch(owner.value)):
                 raise UnprovableError("a format string could read attributes")
@@ -144,6 +167,12 @@ class _Check:
             self._dotted.append(node)
             return ()
         guard_unlisted(node)
+        return (owner,)
+
+    def _assign(self, node: ast.Attribute) -> Nodes:
+        self._assigned.add(node.attr)
+        owner = node.value
+        guard(node)
         return (owner,)
 
     def call(self, node: ast.Call) -> Nodes:
@@ -245,8 +274,6 @@ class _Check:
 
 
 _ALL_HANDLERS: dict[type[ast.AST], Any] = {
-    **dict.fromkeys(allowed.PLAIN_SYNTAX, lambda _check, node: children(node)),
-    ast.Constant: lambda _check, _node: (),
     ast.Name: _Check.name,
     ast.Attribute: _Check.attribute,
     ast.Call: _Check.call,
@@ -261,9 +288,12 @@ _ALL_HANDLERS: dict[type[ast.AST], Any] = {
     ast.ExceptHandler: _Check.argument,
     **dict.fromkeys((ast.Try, ast.Yield, ast.YieldFrom), _Check.delay),
 }
-_HANDLERS = {
-    kind: handler
-    for kind, handler in _ALL_HANDLERS.items()
-    if set(kind._fields) <= allowed.FIELDS | allowed.OTHER_FIELDS
-}
+
+
+def _is_known(kind: type[ast.AST]) -> bool:
+    return set(kind._fields) <= allowed.FIELDS | allowed.OTHER_FIELDS
+
+
+_HANDLERS = {kind: handler for kind, handler in _ALL_HANDLERS.items() if _is_known(kind)}
 """Per kind of node, the method that takes it and says what to visit next."""
+_PLAIN = frozenset(filter(_is_known, allowed.PLAIN_SYNTAX))

@@ -69,8 +69,9 @@ def finalised(status: int, stdout: Any) -> int:
     except BaseException:
         status = status or 1
     try:
-        sys.stdout.flush()
-        stdout.flush()
+        for stream in (sys.stdout, stdout):
+            if stream is not None and not getattr(stream, "closed", False):
+                stream.flush()
     except BaseException:
         return status or _BROKEN_STREAM
     return status
