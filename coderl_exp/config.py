@@ -13,17 +13,22 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from coderl_exp.errors import ConfigError
+from coderl_exp.method_schemas import (
+    DPOMethodConfig,
+    GRPOMethodConfig,
+    LoraAdapterConfig,
+    MethodConfig,
+    RewardConfig,
+    RewardKind,
+)
 from coderl_exp.schemas import (
     STAGES,
     AccelerateConfig,
     DatasetConfig,
-    DPOMethodConfig,
     Dtype,
     EvaluationConfig,
     Isolation,
     Lane,
-    LoraAdapterConfig,
-    MethodConfig,
     ModelConfig,
     RLBuildConfig,
     SamplingConfig,
@@ -41,12 +46,15 @@ __all__ = [
     "DatasetConfig",
     "Dtype",
     "EvaluationConfig",
+    "GRPOMethodConfig",
     "Isolation",
     "Lane",
     "LoraAdapterConfig",
     "MethodConfig",
     "ModelConfig",
     "RLBuildConfig",
+    "RewardConfig",
+    "RewardKind",
     "SamplingConfig",
     "SandboxConfig",
     "TrackingConfig",
@@ -121,6 +129,7 @@ def register_schemas() -> None:
     store.store(group="schema/generation", name="sampling", node=SamplingConfig)
     store.store(group="schema/sandbox", name="sandbox", node=SandboxConfig)
     store.store(group="schema/method", name="dpo", node=DPOMethodConfig)
+    store.store(group="schema/method", name="grpo", node=GRPOMethodConfig)
     store.store(group="schema/accelerate", name="accelerate", node=AccelerateConfig)
     store.store(group="schema/tracking", name="tracking", node=TrackingConfig)
 

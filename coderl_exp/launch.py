@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from coderl_exp.config import AccelerateConfig, project_path
 from coderl_exp.errors import ConfigError, TrainingError
-from coderl_exp.method import TrainJob
+from coderl_exp.method import AnyJob
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE
 
@@ -29,7 +29,7 @@ _FULL_DISK_BYTES = 2**20
 
 
 def launch_training(
-    job: TrainJob, accelerate: AccelerateConfig, log_file: Path, on_poll: Callable[[], None]
+    job: AnyJob, accelerate: AccelerateConfig, log_file: Path, on_poll: Callable[[], None]
 ) -> None:
     """Run `job` under `accelerate launch`; `on_poll` is called about twice a second meanwhile.
 
@@ -37,7 +37,7 @@ def launch_training(
         TrainingError: the processes failed; names the log.
     """
     job_file = job.work / "job.json"
-    write_atomically(job_file, TypeAdapter(TrainJob).dump_json(job, indent=2).decode())
+    write_atomically(job_file, TypeAdapter(type(job)).dump_json(job, indent=2).decode())
     (job.work / ERROR_FILE).unlink(missing_ok=True)
     with log_file.open("ab") as log:
         process = subprocess.Popen(
@@ -112,7 +112,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _failure(job: TrainJob, code: int, log_file: Path) -> str:
+def _failure(job: AnyJob, code: int, log_file: Path) -> str:
     error_file = job.work / ERROR_FILE
     if error_file.is_file():
         return error_file.read_text(encoding="utf-8").strip()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coderl_exp import judging, stages
-from coderl_exp.config import PROJECT_ROOT, Config, Isolation
+from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation
 from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
 from coderl_exp.generation import Generator, make_generator
@@ -30,9 +30,11 @@ from coderl_exp.sandbox import Judge, make_judge
 from coderl_exp.sandbox.setup_code import setup_imports
 from coderl_exp.sandbox.trusted import plan_test
 from coderl_exp.statistics import mean_interval
-from coderl_exp.steps import ExperimentSteps, Step, log_curve
+from coderl_exp.step import Step
+from coderl_exp.steps import ExperimentSteps
 from coderl_exp.store import Artefact, Store, write_json
 from coderl_exp.tracking import Tracker
+from coderl_exp.training_step import log_curve
 
 LINKS = {
     "train/candidates.jsonl": ("train_gen.candidates", stages.CANDIDATES),
@@ -45,6 +47,7 @@ LINKS = {
     "rl/pairs.jsonl": ("rl_build", stages.PAIRS),
     "rl/manifest.json": ("rl_build", stages.RL_MANIFEST),
     "train/metrics.jsonl": ("train", METRICS_FILE),
+    "train/rollouts": ("train", f"{CHECKPOINTS}/completions"),
     "adapter": ("train", "adapter"),
     "checkpoints": ("train", CHECKPOINTS),
     "merged_model": ("merge", stages.MERGED_MODEL),
@@ -65,6 +68,8 @@ class Pipeline:
         self.store = Store(PROJECT_ROOT / Path(config.store_dir).expanduser())
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
+        if isinstance(config.method, GRPOMethodConfig):
+            config.method.check_groups(num_processes=1)
         accelerate_file(config.accelerate)
         problems = load_dataset(config.dataset)
         for problem in problems:
@@ -199,7 +204,7 @@ def link_artefacts(folder: Path, step: str, artefact: Artefact) -> None:
     """Relative links under the names that people know, so that a run folder can be moved along
     with the project."""
     for name, (owner, file) in LINKS.items():
-        if owner == step:
+        if owner == step and (artefact.path / file).exists():
             link = folder / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)

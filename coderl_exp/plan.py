@@ -11,7 +11,7 @@ from rich.table import Table
 
 from coderl_exp.config import Config
 from coderl_exp.pipeline import Pipeline
-from coderl_exp.steps import Step
+from coderl_exp.step import Step
 
 CHARACTERS_PER_TOKEN = 3.5
 SANDBOX_S_PER_CANDIDATE = 0.05

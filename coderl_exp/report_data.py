@@ -16,8 +16,8 @@ from coderl_exp.records import JudgedCandidate, Problem
 from coderl_exp.statistics import Estimate, PairedComparison, compare_paired, mean_interval
 
 _CURVES = (
-    "loss", "eval_loss", "reward", "rewards/margins", "rewards/accuracies", "kl", "entropy",
-    "completions/mean_length",
+    "loss", "eval_loss", "reward", "rewards/heldout/mean", "heldout_gap", "frac_reward_zero_std",
+    "rewards/margins", "rewards/accuracies", "kl", "entropy", "completions/mean_length",
 )  # fmt: skip
 """The curves that the pages show; all else that was logged is in the JSON file."""
 

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from coderl_exp import judging, stages
+from coderl_exp.config import GRPOMethodConfig
 from coderl_exp.method.checkpoints import read_metrics
 from coderl_exp.pipeline import Pipeline
 from coderl_exp.progress import console
@@ -19,6 +20,7 @@ from coderl_exp.records import JudgedCandidate
 from coderl_exp.report import LedgerRow, RunReport, RunSummary, write_report
 from coderl_exp.statistics import Estimate
 from coderl_exp.store import Artefact, git_commit, installed_versions
+from coderl_exp.training_health import training_warnings
 
 _NUM_SAMPLES = 40
 
@@ -48,6 +50,9 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
     rl_manifest = _read_json(artefacts.get("rl_build"), stages.RL_MANIFEST)
     counts = rl_manifest.get("counts", {})
     isolation, warnings = _isolation(artefacts)
+    curves = read_metrics(artefacts["train"].path) if "train" in artefacts else []
+    if isinstance(config.method, GRPOMethodConfig):
+        warnings += training_warnings(curves, config.method.max_heldout_gap)
     return RunReport(
         experiment=config.experiment,
         method=config.method.name,
@@ -65,7 +70,7 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
         analyses=(
             stages.read_analyses(artefacts["analyze"].path) if "analyze" in artefacts else {}
         ),
-        curves=read_metrics(artefacts["train"].path) if "train" in artefacts else [],
+        curves=curves,
         num_pairs={kind: counts[kind] for kind in ("pass_over_fail", "pass_over_pass") if counts},
         dropped=rl_manifest.get("dropped", {}),
         merge=_read_json(artefacts.get("merge"), stages.MERGE_CHECK) or None,

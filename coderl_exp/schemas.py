@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from omegaconf import MISSING
 
@@ -52,6 +51,8 @@ class DatasetConfig:
     """At most this many problems per split, the first by task id; null for all."""
     num_visible_tests: int = MISSING
     """How many asserts the prompt shows. All of them decide the verdict."""
+    num_heldout_tests: int = MISSING
+    """Of each problem, the last tests that give no reward in training, only a second look."""
     use_challenge_tests: bool = MISSING
     """Judge against `challenge_test_list` as well."""
 
@@ -64,8 +65,11 @@ class DatasetConfig:
                 f"dataset.train_ids {self.train_ids} and dataset.test_ids {self.test_ids} overlap: "
                 "a test problem in the train split would make every result worthless."
             )
-        _check(self.max_problems is None or self.max_problems > 0, "dataset.max_problems", self)
-        _check(self.num_visible_tests >= 0, "dataset.num_visible_tests", self)
+        check_option(
+            self.max_problems is None or self.max_problems > 0, "dataset.max_problems", self
+        )
+        check_option(self.num_visible_tests >= 0, "dataset.num_visible_tests", self)
+        check_option(self.num_heldout_tests >= 0, "dataset.num_heldout_tests", self)
 
 
 @dataclass(kw_only=True)
@@ -94,12 +98,12 @@ class SamplingConfig:
     stop: list[str] = MISSING
 
     def __post_init__(self) -> None:
-        _check(self.num_candidates >= 1, "generation.num_candidates", self)
-        _check(self.batch_size >= 1, "generation.batch_size", self)
-        _check(self.temperature >= 0, "generation.temperature", self)
-        _check(0 < self.top_p <= 1, "generation.top_p", self)
-        _check(self.max_tokens >= 1, "generation.max_tokens", self)
-        _check(all(self.stop), "generation.stop", self)
+        check_option(self.num_candidates >= 1, "generation.num_candidates", self)
+        check_option(self.batch_size >= 1, "generation.batch_size", self)
+        check_option(self.temperature >= 0, "generation.temperature", self)
+        check_option(0 < self.top_p <= 1, "generation.top_p", self)
+        check_option(self.max_tokens >= 1, "generation.max_tokens", self)
+        check_option(all(self.stop), "generation.stop", self)
 
 
 @dataclass(kw_only=True)
@@ -111,10 +115,10 @@ class EvaluationConfig:
     """Completions per test problem; null takes `generation.num_candidates`."""
 
     def __post_init__(self) -> None:
-        _check(bool(self.ks) and min(self.ks) >= 1, "evaluation.ks", self)
-        _check(len(set(self.ks)) == len(self.ks), "evaluation.ks", self)
+        check_option(bool(self.ks) and min(self.ks) >= 1, "evaluation.ks", self)
+        check_option(len(set(self.ks)) == len(self.ks), "evaluation.ks", self)
         count = self.num_candidates
-        _check(count is None or count >= 1, "evaluation.num_candidates", self)
+        check_option(count is None or count >= 1, "evaluation.num_candidates", self)
 
 
 @dataclass(kw_only=True)
@@ -150,17 +154,17 @@ class SandboxConfig:
                 f"sandbox.endpoint is {self.endpoint}, but sandbox=fusion needs the URL of a "
                 "SandboxFusion server, for example sandbox.endpoint=http://localhost:8080."
             )
-        _check(self.timeout_s > 0, "sandbox.timeout_s", self)
-        _check(self.reference_timeout_factor >= 1, "sandbox.reference_timeout_factor", self)
-        _check(self.wall_timeout_factor >= 1, "sandbox.wall_timeout_factor", self)
+        check_option(self.timeout_s > 0, "sandbox.timeout_s", self)
+        check_option(self.reference_timeout_factor >= 1, "sandbox.reference_timeout_factor", self)
+        check_option(self.wall_timeout_factor >= 1, "sandbox.wall_timeout_factor", self)
         unknown = set(self.disabled_layers) - set(LAYERS)
         if unknown:
             raise ConfigError(
                 f"sandbox.disabled_layers has {sorted(unknown)}: choose from {', '.join(LAYERS)}."
             )
-        _check(self.memory_mb >= 64, "sandbox.memory_mb", self)
-        _check(self.num_workers >= 0, "sandbox.num_workers", self)
-        _check(self.max_output_bytes >= 0, "sandbox.max_output_bytes", self)
+        check_option(self.memory_mb >= 64, "sandbox.memory_mb", self)
+        check_option(self.num_workers >= 0, "sandbox.num_workers", self)
+        check_option(self.max_output_bytes >= 0, "sandbox.max_output_bytes", self)
 
 
 @dataclass(kw_only=True)
@@ -178,72 +182,11 @@ class RLBuildConfig:
 
     def __post_init__(self) -> None:
         for name in ("n_best", "max_pairs", "fails_per_passer"):
-            _check(getattr(self, name) >= 1, f"rl_build.{name}", self)
+            check_option(getattr(self, name) >= 1, f"rl_build.{name}", self)
         within = self.within_pass_pairs_per_winner
-        _check(within >= 0, "rl_build.within_pass_pairs_per_winner", self)
+        check_option(within >= 0, "rl_build.within_pass_pairs_per_winner", self)
         per_winner = self.pairs_per_winner
-        _check(per_winner is None or per_winner >= 1, "rl_build.pairs_per_winner", self)
-
-
-@dataclass(kw_only=True)
-class LoraAdapterConfig:
-    """LoRA (https://arxiv.org/abs/2106.09685), in PEFT's words."""
-
-    r: int = MISSING
-    lora_alpha: int = MISSING
-    lora_dropout: float = MISSING
-    target_modules: list[str] = MISSING
-
-    def __post_init__(self) -> None:
-        _check(self.r >= 1, "method.lora.r", self)
-        _check(0 <= self.lora_dropout < 1, "method.lora.lora_dropout", self)
-        _check(bool(self.target_modules), "method.lora.target_modules", self)
-
-
-@dataclass(kw_only=True)
-class MethodConfig:
-    """Training of a LoRA adapter; options carry TRL's names."""
-
-    name: str = MISSING
-    num_train_epochs: float = MISSING
-    max_steps: int = MISSING
-    """Optimizer steps; -1 for as many as the epochs give."""
-    per_device_train_batch_size: int = MISSING
-    gradient_accumulation_steps: int = MISSING
-    gradient_checkpointing: bool = MISSING
-    learning_rate: float = MISSING
-    save_steps: int = MISSING
-    lora: LoraAdapterConfig = MISSING
-    trainer: dict[str, Any] = field(default_factory=dict)
-    """Any further option of TRL's config class, by its own name."""
-
-    def __post_init__(self) -> None:
-        _check(self.learning_rate > 0, "method.learning_rate", self)
-        _check(self.per_device_train_batch_size >= 1, "method.per_device_train_batch_size", self)
-        _check(self.gradient_accumulation_steps >= 1, "method.gradient_accumulation_steps", self)
-        _check(self.max_steps == -1 or self.max_steps >= 1, "method.max_steps", self)
-        _check(self.save_steps >= 1, "method.save_steps", self)
-        _check(self.num_train_epochs > 0, "method.num_train_epochs", self)
-
-    def default_stages(self) -> tuple[str, ...]:
-        return STAGES
-
-
-@dataclass(kw_only=True)
-class DPOMethodConfig(MethodConfig):
-    """Offline DPO (https://arxiv.org/abs/2305.18290); the reference is the policy, adapter off."""
-
-    beta: float = MISSING
-    max_length: int = MISSING
-    """Tokens of prompt and completion together; longer pairs are left out and counted."""
-    eval_fraction: float = MISSING
-    """Share of the problems whose pairs are held out of training and only evaluated."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.beta > 0, "method.beta", self)
-        _check(self.max_length >= 1, "method.max_length", self)
-        _check(0 <= self.eval_fraction < 1, "method.eval_fraction", self)
+        check_option(per_winner is None or per_winner >= 1, "rl_build.pairs_per_winner", self)
 
 
 @dataclass(kw_only=True)
@@ -265,7 +208,12 @@ class TrackingConfig:
     group: str | None = MISSING
 
 
-def _check(ok: bool, option: str, owner: object) -> None:
+def check_option(ok: bool, option: str, owner: object) -> None:
+    """Refuse a value, naming its option.
+
+    Raises:
+        ConfigError: it is not ok.
+    """
     if not ok:
         value = getattr(owner, option.rsplit(".", 1)[-1])
         raise ConfigError(f"{option} is {value}, which is out of range; see docs/options.md.")

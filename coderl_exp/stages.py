@@ -19,7 +19,7 @@ from coderl_exp.generation import Generator
 from coderl_exp.generation.batching import Request, make_batches
 from coderl_exp.judging import read_judged
 from coderl_exp.launch import MetricsFollower, launch_training
-from coderl_exp.method import TrainingResult, TrainJob
+from coderl_exp.method import AnyJob, DPOJob, TrainingResult
 from coderl_exp.method.checkpoints import METRICS_FILE, forget_metrics_after, resume_point
 from coderl_exp.metrics import count_results, pass_at_k
 from coderl_exp.model import ModelRef, merge_adapter
@@ -41,6 +41,7 @@ NBEST = "nbest.jsonl"
 PAIRS = "pairs.jsonl"
 RL_MANIFEST = "rl_manifest.json"
 MERGE_CHECK = "merge_check.json"
+TRAIN_PROBLEMS = "problems.jsonl"
 MERGED_MODEL = "model"
 ANALYSES = "analyses.json"
 _UNORDERED = "candidates.partial.jsonl"
@@ -153,7 +154,7 @@ def build_rl(
 
 def train(
     label: str,
-    job: TrainJob,
+    job: AnyJob,
     accelerate: AccelerateConfig,
     log_file: Path,
     on_metrics: Callable[[Mapping[str, float]], None],
@@ -163,12 +164,8 @@ def train(
     Raises:
         TrainingError: there is nothing to train on, or the processes failed.
     """
-    num_pairs = sum(1 for _ in read_jsonl(job.pairs, PreferencePair))
-    if num_pairs < 2:
-        raise TrainingError(
-            f"{job.pairs} has {num_pairs} preference pairs: the policy solves too few or too many "
-            "train problems. Raise generation.num_candidates or take other problems."
-        )
+    if isinstance(job, DPOJob):
+        _check_pairs(job.pairs)
     checkpoint = resume_point(job.work)
     forget_metrics_after(job.work, checkpoint.step if checkpoint else 0)
     follower = MetricsFollower(job.work / METRICS_FILE)
@@ -181,21 +178,49 @@ def train(
                 on_metrics(row)
                 percent = 100 * row["step"] / row["max_steps"]
                 note = f"step {row['step']:.0f}/{row['max_steps']:.0f}"
-                loss = f", loss {row['loss']:.3f}" if "loss" in row else ""
-                bar.advance(percent - shown, note + loss)
+                shown_values = (
+                    f", {key} {row[key]:.3f}" for key in ("reward", "loss") if key in row
+                )
+                bar.advance(percent - shown, note + "".join(shown_values))
                 shown = percent
 
         launch_training(job, accelerate, log_file, poll)
     result = TypeAdapter(TrainingResult).validate_json((job.work / RESULT_FILE).read_text())
     return Summary(
-        counts={
-            "steps": result.num_steps,
-            "train_pairs": result.num_train_pairs,
-            "eval_pairs": result.num_eval_pairs,
-            "too_long_pairs": result.num_too_long_pairs,
-        },
+        counts={"steps": result.num_steps, **result.counts},
         num_trained_tokens=result.num_tokens,
     )
+
+
+def _check_pairs(path: Path) -> None:
+    num_pairs = sum(1 for _ in read_jsonl(path, PreferencePair))
+    if num_pairs < 2:
+        raise TrainingError(
+            f"{path} has {num_pairs} preference pairs: the policy solves too few or too many "
+            "train problems. Raise generation.num_candidates or take other problems."
+        )
+
+
+def select_problems(
+    problems: Sequence[Problem], annotation: Path | None, pass_rates: Sequence[float] | None
+) -> list[Problem]:
+    """The problems whose pass rate in the annotation is within `pass_rates`, both ends included.
+
+    Raises:
+        TrainingError: none is.
+    """
+    if annotation is None or pass_rates is None:
+        return list(problems)
+    lowest, highest = pass_rates
+    results = count_results(read_judged(annotation))
+    rates = {r.task_id: r.num_passed / r.num_candidates for r in results if r.num_candidates}
+    kept = [p for p in problems if lowest <= rates.get(p.task_id, -1.0) <= highest]
+    if not kept:
+        raise TrainingError(
+            f"none of {len(problems)} train problems has a pass rate in {list(pass_rates)}: widen "
+            "method.pass_rate_range or raise generation.num_candidates."
+        )
+    return kept
 
 
 def merge(base: ModelRef, adapter: Path, prompts: Sequence[str], work: Path) -> Summary:

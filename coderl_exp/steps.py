@@ -6,64 +6,23 @@ and what is in the store is known before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
 
 from coderl_exp import judging, stages
 from coderl_exp.config import Config
 from coderl_exp.extraction import EXTRACTION_VERSION
-from coderl_exp.generation import Generator
 from coderl_exp.generation.batching import make_requests
-from coderl_exp.launch import accelerate_file
-from coderl_exp.method import TrainJob, as_trainable
 from coderl_exp.model import ModelRef
 from coderl_exp.prompts import PROMPT_VERSION, build_prompt
 from coderl_exp.records import Problem, to_json
-from coderl_exp.sandbox import Judge
-from coderl_exp.store import StageKey, Summary, digest_of, digest_of_file
-from coderl_exp.tracking import Tracker
-
-VERSIONS = {"generate": 1, "annotate": 2, "rl_build": 1, "train": 1, "merge": 1, "analyze": 1}
-"""Raise a stage's version when its result changes for the same configuration."""
+from coderl_exp.step import VERSIONS, Resources, Step
+from coderl_exp.store import StageKey, Summary, digest_of
+from coderl_exp.training_step import sandbox_limits, training_step
 
 _NUM_GATE_PROMPTS = 4
-
-
-class Resources(Protocol):
-    """What steps share while a run lasts: loaded models, the judge, the tracker."""
-
-    tracker: Tracker
-    run_dir: Path
-
-    def generator(self, model: ModelRef) -> Generator:
-        """A generator on that model; the last model stays loaded."""
-
-    def release_model(self) -> None:
-        """Free the loaded model's memory."""
-
-    def judge(self) -> Judge:
-        """The judge, made at the first call."""
-
-    def path(self, step: str) -> Path:
-        """The folder of a step that has finished."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One artefact of the experiment."""
-
-    name: str
-    stage: str
-    """The stage that the user selects."""
-    key: StageKey
-    inputs: tuple[str, ...]
-    """Names of the steps whose artefacts it reads."""
-    run: Callable[[Resources, Path], Summary]
-    num_completions: int = 0
-    """How many completions it generates or judges; for estimates."""
 
 
 class ExperimentSteps:
@@ -80,7 +39,7 @@ class ExperimentSteps:
         baseline = self._sample_and_judge("baseline", "test", self.base, ())
         train_gen = self._sample_and_judge("train_gen", "train", self.base, ())
         rl_build = self._rl_build(train_gen[1])
-        train = self._train(rl_build)
+        train = training_step(config, self.base, self.split("train"), rl_build, train_gen[1])
         merge = self._merge(train)
         merged = ModelRef(
             path="",  # known once the merge is in the store
@@ -90,6 +49,8 @@ class ExperimentSteps:
         )
         after = self._sample_and_judge("test_after", "test", merged, ("merge",))
         judged = {"before": baseline[1], "train": train_gen[1], "after": after[1]}
+        if "train_gen" not in config.method.default_stages():
+            del judged["train"]
         return (*baseline, *train_gen, rl_build, train, merge, *after, self._analyze(judged))
 
     def split(self, name: str) -> list[Problem]:
@@ -104,7 +65,7 @@ class ExperimentSteps:
         key = StageKey(
             stage="annotate",
             version=VERSIONS["annotate"],
-            config={"extraction": EXTRACTION_VERSION, **self._sandbox_limits()},
+            config={"extraction": EXTRACTION_VERSION, **sandbox_limits(self._config.sandbox)},
             inputs={"candidates": generation.key.digest, "data": data},
         )
 
@@ -167,13 +128,6 @@ class ExperimentSteps:
             num_completions=len(requests),
         )
 
-    def _sandbox_limits(self) -> dict[str, Any]:
-        """What can change a verdict: not how many are judged at once, or where."""
-        limits = asdict(self._config.sandbox)
-        for irrelevant in ("num_workers", "max_sandbox_error_rate", "lane", "endpoint"):
-            del limits[irrelevant]
-        return {**limits, "isolation": self._config.sandbox.isolation.value}
-
     def _rl_build(self, verdicts: Step) -> Step:
         config = self._config
 
@@ -189,39 +143,6 @@ class ExperimentSteps:
             inputs={"verdicts": verdicts.key.digest},
         )
         return Step(name="rl_build", stage="rl_build", key=key, inputs=(verdicts.name,), run=build)
-
-    def _train(self, rl_build: Step) -> Step:
-        config = self._config
-
-        def train(resources: Resources, work: Path) -> Summary:
-            resources.release_model()
-            job = TrainJob(
-                method=as_trainable(config.method),
-                model=self.base,
-                pairs=resources.path("rl_build") / stages.PAIRS,
-                work=work,
-                seed=config.seed,
-            )
-            return stages.train(
-                "train",
-                job,
-                config.accelerate,
-                resources.run_dir / "train.log",
-                partial(log_curve, resources.tracker),
-            )
-
-        key = StageKey(
-            stage="train",
-            version=VERSIONS["train"],
-            config={
-                "method": asdict(config.method),
-                "accelerate": digest_of_file(accelerate_file(config.accelerate)),
-                "seed": config.seed,
-                "dtype": self.base.dtype,
-            },
-            inputs={"pairs": rl_build.key.digest, "model": self.base.identity},
-        )
-        return Step(name="train", stage="train", key=key, inputs=("rl_build",), run=train)
 
     def _merge(self, train: Step) -> Step:
         prompts = [build_prompt(p)[-1].content for p in self.split("test")[:_NUM_GATE_PROMPTS]]
@@ -261,10 +182,3 @@ def merged_ref(model: ModelRef, merge_folder: Path) -> ModelRef:
         dtype=model.dtype,
         identity=model.identity,
     )
-
-
-def log_curve(tracker: Tracker, row: Mapping[str, float]) -> None:
-    """A row of the training's metrics as a point of the run's curves."""
-    values = {f"train/{name}": value for name, value in row.items()
-              if name not in ("step", "max_steps")}  # fmt: skip
-    tracker.log(values, step=int(row["step"]))

@@ -13,11 +13,9 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from coderl_exp.errors import CoderlError
 from coderl_exp.memory import keep_freed_memory
-from coderl_exp.method import TrainJob, train
+from coderl_exp.method import read_job, train
 from coderl_exp.model import silence_libraries
 from coderl_exp.store import write_json
 
@@ -31,7 +29,7 @@ def main() -> None:
         threading.Thread(target=_die_with_launcher, daemon=True).start()
     silence_libraries()
     keep_freed_memory()
-    job = TypeAdapter(TrainJob).validate_json(job_file.read_text(encoding="utf-8"))
+    job = read_job(job_file.read_text(encoding="utf-8"))
     try:
         result = train(job)
     except (CoderlError, OSError) as error:

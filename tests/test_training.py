@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from coderl_exp.config import AccelerateConfig
+from coderl_exp.config import AccelerateConfig, DPOMethodConfig
 from coderl_exp.errors import ConfigError, TrainingError
 from coderl_exp.launch import MetricsFollower, launch_training
-from coderl_exp.method import TrainJob, check_trainer_options
+from coderl_exp.method import DPOJob, check_trainer_options
 from coderl_exp.method.checkpoints import forget_metrics_after, resume_point
 from coderl_exp.method.dpo import as_dataset, hold_out
 from coderl_exp.model import ModelRef
@@ -102,8 +102,9 @@ def test_trainer_options_are_those_of_trl() -> None:
 
 def test_a_failing_worker_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     config = composed()
-    job = TrainJob(
-        method=config.method,  # type: ignore[arg-type]
+    assert isinstance(config.method, DPOMethodConfig)
+    job = DPOJob(
+        method=config.method,
         model=ModelRef(path=str(tmp_path / "none"), revision=None, dtype="float32", identity=""),
         pairs=tmp_path / "pairs.jsonl",
         work=tmp_path,

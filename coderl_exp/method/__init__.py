@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from coderl_exp.config import DPOMethodConfig, MethodConfig
+from pydantic import TypeAdapter
+
+from coderl_exp.config import DPOMethodConfig, GRPOMethodConfig, MethodConfig, SandboxConfig
 from coderl_exp.errors import ConfigError
 from coderl_exp.model import ModelRef
 
@@ -14,7 +18,7 @@ OWN_OPTIONS = frozenset(
     {
         "output_dir", "seed", "bf16", "report_to", "disable_tqdm", "eval_strategy",
         "logging_strategy", "logging_steps", "save_strategy", "save_total_limit", "run_name",
-        "resume_from_checkpoint", "per_device_eval_batch_size",
+        "resume_from_checkpoint", "per_device_eval_batch_size", "reward_weights", "log_completions",
     }
 )  # fmt: skip
 """Trainer options that resuming, curves and reproducibility rest on."""
@@ -24,12 +28,31 @@ OWN_OPTIONS = frozenset(
 class TrainJob:
     """All that a training process needs; written as JSON before it starts."""
 
-    method: DPOMethodConfig
     model: ModelRef
-    pairs: Path
     work: Path
     """Receives `adapter/`, `metrics.jsonl`, `training.json` and, while it trains, checkpoints."""
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPOJob(TrainJob):
+    """Training on preference pairs."""
+
+    method: DPOMethodConfig
+    pairs: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOJob(TrainJob):
+    """Training on rollouts, which the judge rewards while they come."""
+
+    method: GRPOMethodConfig
+    problems: Path
+    num_heldout_tests: int
+    sandbox: SandboxConfig
+
+
+AnyJob = DPOJob | GRPOJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +60,32 @@ class TrainingResult:
     """What a finished training reports."""
 
     num_steps: int
-    num_train_pairs: int
-    num_eval_pairs: int
-    num_too_long_pairs: int
+    counts: Mapping[str, int]
+    """What it was trained on, and what was left out."""
     num_tokens: int
     """Tokens of prompts and completions that went through the trainer."""
 
 
-def train(job: TrainJob) -> TrainingResult:
+def train(job: AnyJob) -> TrainingResult:
     """Run the job's method in this process; every process of a launch calls this."""
-    match job.method:
-        case DPOMethodConfig():
+    match job:
+        case DPOJob():
             from coderl_exp.method.dpo import train_dpo
 
             return train_dpo(job)
+        case GRPOJob():
+            from coderl_exp.method.grpo import train_grpo
+
+            return train_grpo(job)
 
 
-def as_trainable(method: MethodConfig) -> DPOMethodConfig:
-    """The config as one that a `TrainJob` can carry.
+def read_job(text: str) -> AnyJob:
+    """The job that was written as JSON."""
+    name = json.loads(text)["method"]["name"]
+    return TypeAdapter(_JOBS[name]).validate_json(text)
 
-    Raises:
-        ConfigError: no trainer is known for it.
-    """
-    if isinstance(method, DPOMethodConfig):
-        return method
-    raise ConfigError(f"method.name is {method.name}: choose dpo.")
+
+_JOBS: dict[str, type[AnyJob]] = {"dpo": DPOJob, "grpo": GRPOJob}
 
 
 def check_trainer_options(method: MethodConfig) -> None:
@@ -72,9 +96,10 @@ def check_trainer_options(method: MethodConfig) -> None:
     """
     if not method.trainer:
         return
-    from trl import DPOConfig
+    from trl import DPOConfig, GRPOConfig
 
-    known = {field.name for field in fields(DPOConfig)}
+    trl_config = GRPOConfig if isinstance(method, GRPOMethodConfig) else DPOConfig
+    known = {field.name for field in fields(trl_config)}
     typed = {field.name for field in fields(method)}
     for option in method.trainer:
         if option in typed:
@@ -84,4 +109,6 @@ def check_trainer_options(method: MethodConfig) -> None:
         if option not in known:
             close = difflib.get_close_matches(option, known, n=1)
             hint = f"did you mean {close[0]}?" if close else "see TRL's documentation."
-            raise ConfigError(f"method.trainer.{option} is no option of TRL's DPOConfig: {hint}")
+            raise ConfigError(
+                f"method.trainer.{option} is no option of TRL's {trl_config.__name__}: {hint}"
+            )

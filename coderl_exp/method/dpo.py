@@ -6,20 +6,20 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset
 from peft import LoraConfig
 from trl import DPOConfig, DPOTrainer
 
 from coderl_exp.errors import TrainingError
-from coderl_exp.method import TrainingResult, TrainJob
-from coderl_exp.method.checkpoints import CHECKPOINTS, resume_point
+from coderl_exp.method import DPOJob, TrainingResult
+from coderl_exp.method.checkpoints import resume_point
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
+from coderl_exp.method.trainer_options import common_options
 from coderl_exp.model import load_model, load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
 
-def train_dpo(job: TrainJob) -> TrainingResult:
+def train_dpo(job: DPOJob) -> TrainingResult:
     """Train, continuing from the last checkpoint in `job.work`, and write the adapter.
 
     The reference is the policy with its adapter switched off. Pairs are conversational, so that
@@ -48,9 +48,11 @@ def train_dpo(job: TrainJob) -> TrainingResult:
     trainer.save_model(str(job.work / "adapter"))
     return TrainingResult(
         num_steps=trainer.state.global_step,
-        num_train_pairs=len(train_pairs),
-        num_eval_pairs=len(eval_pairs),
-        num_too_long_pairs=len(pairs) - len(fitting),
+        counts={
+            "train_pairs": len(train_pairs),
+            "eval_pairs": len(eval_pairs),
+            "too_long_pairs": len(pairs) - len(fitting),
+        },
         num_tokens=trained_tokens(job.work),
     )
 
@@ -80,30 +82,14 @@ def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
     )
 
 
-def _arguments(job: TrainJob, has_eval: bool) -> DPOConfig:
-    method = job.method
-    use_bf16 = torch.cuda.is_available() and job.model.dtype == "bfloat16"
+def _arguments(job: DPOJob, has_eval: bool) -> DPOConfig:
     options: dict[str, Any] = {
-        "output_dir": str(job.work / CHECKPOINTS),
-        "num_train_epochs": method.num_train_epochs,
-        "max_steps": method.max_steps,
-        "per_device_train_batch_size": method.per_device_train_batch_size,
-        "per_device_eval_batch_size": method.per_device_train_batch_size,
-        "gradient_accumulation_steps": method.gradient_accumulation_steps,
-        "gradient_checkpointing": method.gradient_checkpointing,
-        "learning_rate": method.learning_rate,
-        "beta": method.beta,
-        "max_length": method.max_length,
-        "save_steps": method.save_steps,
-        "save_total_limit": 2,
+        **common_options(job, job.method),
+        "beta": job.method.beta,
+        "max_length": job.method.max_length,
         "eval_strategy": "epoch" if has_eval else "no",
-        "logging_steps": 1,
-        "seed": job.seed,
-        "bf16": use_bf16,
-        "report_to": "none",
-        "disable_tqdm": True,
     }
-    return DPOConfig(**{**options, **method.trainer})
+    return DPOConfig(**{**options, **job.method.trainer})
 
 
 def _num_tokens(pair: PreferencePair, tokenizer: Any) -> int:

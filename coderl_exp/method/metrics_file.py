@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from coderl_exp.method.checkpoints import METRICS_FILE, read_metrics
 
-_LEFT_OUT = ("runtime", "per_second", "total_flos", "train_loss")
+_LEFT_OUT = ("_runtime", "per_second", "total_flos", "train_loss", "step_time")
 """Differ between equal runs: measured, or averaged since the last resume."""
 
 
@@ -35,7 +35,7 @@ class MetricsWriter(TrainerCallback):
         values = {
             name: float(value) + (self._tokens_before if "num_tokens" in name else 0)
             for name, value in logs.items()
-            if not any(part in name for part in _LEFT_OUT)
+            if value is not None and not any(part in name for part in _LEFT_OUT)
         }
         row = {"step": state.global_step, "max_steps": state.max_steps, **values}
         with self._path.open("a", encoding="utf-8") as file:

@@ -1,9 +1,9 @@
 """Values as text: the closed, type-exact encoding in which a candidate's results come back.
 
-This half runs in the candidate's process: the standard library only, nothing heavy imported (a
-Decimal can only exist where `decimal` is loaded already). `decoding.py` is the other half and
-trusts nothing that is written here. The text is JSON: null, booleans, small integers and strings
-stand for themselves, every other value is `[tag, ...]`.
+This half runs in the candidate's process: standard library only, nothing heavy imported (a Decimal
+can only exist where `decimal` is loaded). `decoding.py` is the other half and trusts nothing that
+is written here. It is JSON: null, booleans, small integers and strings stand for themselves, every
+other value is `[tag, ...]`.
 
 A subclass is encoded as its base's true content, read by the base type's own methods, so that no
 method of the candidate's has a say. What has no encoding is opaque: `["?", type name, truth]`,
@@ -19,13 +19,11 @@ MAX_DEPTH = 100
 MAX_NODES = 200_000
 MAX_BYTES = 4_000_000
 MAX_INT_BITS = 1_000_000
-MAX_FRACTION_BITS = 20_000
-"""Reducing a fraction takes time that grows with the square of its size."""
+MAX_FRACTION_BITS = 20_000  # reducing takes time that grows with the square of the size
 MAX_DECIMAL_DIGITS = 10_000  # and the size of its exponent
 MAX_RANGE_ITEMS = 1_000_000
 MAX_ITERATOR_ITEMS = 10_000
 _CONTAINERS = (list, tuple, dict, set, frozenset)
-
 _type_name = type.__dict__["__name__"].__get__
 _type_mro = type.__dict__["__mro__"].__get__
 _type_module = type.__dict__["__module__"].__get__
@@ -272,9 +270,7 @@ _BY_TYPE: dict[type, Encode] = {
 }
 _ENCODERS = {id(kind): encoder for kind, encoder in _BY_TYPE.items()}
 """By identity: a class of the candidate's may have a hash and an `==` of its own."""
-
 _SCALARS = frozenset(map(id, (type(None), bool, int, float, str)))
-"""Of exactly these types nothing is a container."""
 
 _LAZY: dict[tuple[str, str], Callable[[Any], Encode]] = {
     ("collections", "deque"): lambda base: _sequence("dq", base),
@@ -298,8 +294,7 @@ def _lazy_encoder(base: Any) -> Encode | None:
         key = (_type_module(base), _type_name(base))
     except AttributeError:  # the candidate has deleted it
         return None
-    if type(key[0]) is not str or type(key[1]) is not str or key not in _LAZY:
-        return None
-    if getattr(sys.modules.get(key[0]), key[1], None) is not base:
-        return None
-    return _LAZY[key](base)
+    is_known = type(key[0]) is str and type(key[1]) is str and key in _LAZY
+    if is_known and getattr(sys.modules.get(key[0]), key[1], None) is base:
+        return _LAZY[key](base)
+    return None

@@ -1,0 +1,100 @@
+"""Online GRPO (https://arxiv.org/abs/2402.03300) with TRL, a LoRA adapter and judged rewards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from datasets import Dataset
+from peft import LoraConfig
+from trl import GRPOConfig, GRPOTrainer
+
+from coderl_exp.config import RewardKind, SandboxConfig
+from coderl_exp.method import GRPOJob, TrainingResult
+from coderl_exp.method.checkpoints import resume_point
+from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
+from coderl_exp.method.trainer_options import common_options
+from coderl_exp.model import load_model, load_tokenizer
+from coderl_exp.prompts import build_prompt
+from coderl_exp.records import Problem, read_jsonl
+from coderl_exp.rewards import Rewards
+from coderl_exp.sandbox import make_judge
+from coderl_exp.sandbox.calibration import reference_timeouts
+
+_PASSED_ON = (
+    "num_generations", "max_completion_length", "temperature", "top_p", "beta", "epsilon",
+    "epsilon_high", "loss_type", "importance_sampling_level", "scale_rewards", "num_iterations",
+    "mask_truncated_completions",
+)  # fmt: skip
+
+
+def train_grpo(job: GRPOJob) -> TrainingResult:
+    """Train, continuing from the last checkpoint in `job.work`, and write the adapter.
+
+    Prompts are messages, so that the chat template is the generation's own.
+    """
+    problems = {problem.task_id: problem for problem in read_jsonl(job.problems, Problem)}
+    judge = make_judge(judge_config(job))
+    try:
+        rewards = Rewards(
+            judge,
+            problems,
+            reference_timeouts(judge, problems.values(), job.sandbox),
+            job.method.reward,
+            num_heldout_tests=job.num_heldout_tests,
+            max_completion_length=job.method.max_completion_length,
+            max_sandbox_error_rate=job.sandbox.max_sandbox_error_rate,
+        )
+        trainer = GRPOTrainer(
+            model=load_model(job.model),
+            reward_funcs=rewards.functions(),
+            args=_arguments(job, rewards.weights()),
+            train_dataset=as_prompts(problems.values()),
+            processing_class=load_tokenizer(job.model),
+            peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
+            callbacks=[MetricsWriter(job.work)],
+        )
+        checkpoint = resume_point(job.work)
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        trainer.save_model(str(job.work / "adapter"))
+    finally:
+        judge.close()
+    return TrainingResult(
+        num_steps=trainer.state.global_step,
+        counts={"train_problems": len(problems)},
+        num_tokens=trained_tokens(job.work),
+    )
+
+
+def judge_config(job: GRPOJob) -> SandboxConfig:
+    """The judge of one training process: its share of the CPUs, all tests where they count."""
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    num_workers = job.sandbox.num_workers or max(1, (os.cpu_count() or 1) // num_processes)
+    fraction = job.sandbox.fraction or job.method.reward.kind is RewardKind.fraction
+    return replace(job.sandbox, num_workers=num_workers, fraction=fraction)
+
+
+def as_prompts(problems: Iterable[Problem]) -> Dataset:
+    """Rows in TRL's conversational prompt format, with the id by which they are judged."""
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [message.as_dict() for message in build_prompt(problem)],
+                "task_id": problem.task_id,
+            }
+            for problem in problems
+        ]
+    )
+
+
+def _arguments(job: GRPOJob, reward_weights: list[float]) -> GRPOConfig:
+    options: dict[str, Any] = {
+        **common_options(job, job.method),
+        **{name: getattr(job.method, name) for name in _PASSED_ON},
+        "reward_weights": reward_weights,
+        "log_completions": True,
+        "num_completions_to_print": 1,
+    }
+    return GRPOConfig(**{**options, **job.method.trainer})

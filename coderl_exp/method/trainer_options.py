@@ -1,0 +1,32 @@
+"""The options that all of TRL's trainers get, for resuming, curves and reproducibility."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from coderl_exp.config import MethodConfig
+from coderl_exp.method import TrainJob
+from coderl_exp.method.checkpoints import CHECKPOINTS
+
+
+def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
+    """By TRL's names; `method.trainer` is not among them."""
+    return {
+        "output_dir": str(job.work / CHECKPOINTS),
+        "num_train_epochs": method.num_train_epochs,
+        "max_steps": method.max_steps,
+        "per_device_train_batch_size": method.per_device_train_batch_size,
+        "per_device_eval_batch_size": method.per_device_train_batch_size,
+        "gradient_accumulation_steps": method.gradient_accumulation_steps,
+        "gradient_checkpointing": method.gradient_checkpointing,
+        "learning_rate": method.learning_rate,
+        "save_steps": method.save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "seed": job.seed,
+        "bf16": torch.cuda.is_available() and job.model.dtype == "bfloat16",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
