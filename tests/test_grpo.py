@@ -21,6 +21,7 @@ GRPO = (
     "method.per_device_train_batch_size=8",
     "method.gradient_accumulation_steps=2",
     "method.max_completion_length=60",
+    "method.reward.kind=binary",
     "tracking=none",
 )
 

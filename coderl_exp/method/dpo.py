@@ -41,7 +41,7 @@ def train_dpo(job: DPOJob) -> TrainingResult:
         eval_dataset=as_dataset(eval_pairs) if eval_pairs else None,
         processing_class=tokenizer,
         peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
-        callbacks=[MetricsWriter(job.work)],
+        callbacks=[MetricsWriter(job.work, counts_tokens_anew=True)],
     )
     checkpoint = resume_point(job.work)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)

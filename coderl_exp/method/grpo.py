@@ -54,7 +54,7 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
             train_dataset=as_prompts(problems.values()),
             processing_class=load_tokenizer(job.model),
             peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
-            callbacks=[MetricsWriter(job.work)],
+            callbacks=[MetricsWriter(job.work, counts_tokens_anew=False)],
         )
         checkpoint = resume_point(job.work)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)

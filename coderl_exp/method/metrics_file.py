@@ -17,10 +17,10 @@ _LEFT_OUT = ("_runtime", "per_second", "total_flos", "train_loss", "step_time")
 class MetricsWriter(TrainerCallback):
     """Appends one row per log: step, max_steps and the trainer's values."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, *, counts_tokens_anew: bool) -> None:
+        """`counts_tokens_anew`: the trainer starts from zero after a resume, as TRL's for DPO."""
         self._path = work / METRICS_FILE
-        # TRL counts tokens from zero again after a resume.
-        self._tokens_before = trained_tokens(work)
+        self._tokens_before = trained_tokens(work) if counts_tokens_anew else 0
 
     def on_log(
         self,
