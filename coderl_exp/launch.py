@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
 from pydantic import TypeAdapter
 
 from coderl_exp.config import AccelerateConfig, project_path
@@ -62,11 +64,12 @@ def launch_training(
 
 
 def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
-    """`accelerate launch` would give each process a single thread; one process gets them all.
+    """`accelerate launch` would give each process a single thread; they share all there are.
 
     `single` sees one GPU: with several the Trainer would multiply the batch by their number.
     """
-    threads = str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+    num_cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    threads = str(max(1, num_cpus // num_processes(accelerate)))
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "CODERL_LAUNCHED": "1"}
     if accelerate.name == "single":
         environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(
@@ -75,16 +78,29 @@ def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
     return environment
 
 
+def num_processes(accelerate: AccelerateConfig) -> int:
+    """How many processes train together."""
+    if accelerate.num_processes is not None:
+        return accelerate.num_processes
+    file = yaml.safe_load(accelerate_file(accelerate).read_text(encoding="utf-8"))
+    return int(file.get("num_processes", 1))
+
+
 def accelerate_file(accelerate: AccelerateConfig) -> Path:
     """The file that `accelerate launch` is given.
 
     Raises:
-        ConfigError: it does not exist.
+        ConfigError: it does not exist, or needs a package that is not installed.
     """
     path = project_path(accelerate.config_file)
     if not path.is_file():
         raise ConfigError(
             f"accelerate.config_file {path} does not exist: see launchers/accelerate/."
+        )
+    if "DEEPSPEED" in path.read_text(encoding="utf-8") and find_spec("deepspeed") is None:
+        raise ConfigError(
+            f"accelerate={accelerate.name} needs DeepSpeed, which is not installed: "
+            "pip install -c constraints.txt -e '.[deepspeed]', or choose accelerate=ddp."
         )
     return path
 
@@ -92,7 +108,10 @@ def accelerate_file(accelerate: AccelerateConfig) -> Path:
 def _command(accelerate: AccelerateConfig, job_file: Path) -> list[str]:
     config_file = accelerate_file(accelerate)
     launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-    return [*launcher, "--config_file", str(config_file), "-m", "coderl_exp.worker", str(job_file)]
+    options = ["--config_file", str(config_file)]
+    if accelerate.num_processes is not None:
+        options += ["--num_processes", str(accelerate.num_processes)]
+    return [*launcher, *options, "-m", "coderl_exp.worker", str(job_file)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,7 @@ from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation
 from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
 from coderl_exp.generation import Generator, make_generator
-from coderl_exp.launch import accelerate_file
+from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.memory import return_freed_memory
 from coderl_exp.method import check_trainer_options
 from coderl_exp.method.checkpoints import CHECKPOINTS, METRICS_FILE, read_metrics
@@ -69,7 +69,7 @@ class Pipeline:
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
         if isinstance(config.method, GRPOMethodConfig):
-            config.method.check_groups(num_processes=1)
+            config.method.check_groups(num_processes(config.accelerate))
         accelerate_file(config.accelerate)
         problems = load_dataset(config.dataset)
         for problem in problems:

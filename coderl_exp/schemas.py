@@ -196,6 +196,17 @@ class AccelerateConfig:
     name: str = MISSING
     config_file: str = MISSING
     """Relative to the project."""
+    num_processes: int | None = MISSING
+    """On all machines together; null takes the file's."""
+
+    def __post_init__(self) -> None:
+        count = self.num_processes
+        check_option(count is None or count >= 1, "accelerate.num_processes", self)
+        if self.name == "single" and count not in (None, 1):
+            raise ConfigError(
+                f"accelerate.num_processes is {count}, but accelerate=single is one process: "
+                "choose accelerate=ddp or zero2."
+            )
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ from coderl_exp import stages
 from coderl_exp.config import Config, DPOMethodConfig, GRPOMethodConfig, MethodConfig, SandboxConfig
 from coderl_exp.errors import ConfigError
 from coderl_exp.extraction import EXTRACTION_VERSION
-from coderl_exp.launch import accelerate_file
+from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.method import AnyJob, DPOJob, GRPOJob
 from coderl_exp.model import ModelRef
 from coderl_exp.prompts import PROMPT_VERSION
@@ -119,6 +119,7 @@ def _step(
         config={
             "method": _plain(config.method),
             "accelerate": digest_of_file(accelerate_file(config.accelerate)),
+            "num_processes": num_processes(config.accelerate),
             "seed": config.seed,
             "dtype": model.dtype,
             **settings,

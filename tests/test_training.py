@@ -110,6 +110,8 @@ def test_a_failing_worker_is_an_error_that_names_the_log(tmp_path: Path) -> None
         work=tmp_path,
         seed=0,
     )
-    accelerate = AccelerateConfig(name="single", config_file="launchers/accelerate/single.yaml")
+    accelerate = AccelerateConfig(
+        name="single", config_file="launchers/accelerate/single.yaml", num_processes=None
+    )
     with pytest.raises(TrainingError, match=r"tokenizer of .*/none"):
         launch_training(job, accelerate, tmp_path / "train.log", lambda: None)

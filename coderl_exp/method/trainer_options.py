@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -27,6 +28,12 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
         "logging_steps": 1,
         "seed": job.seed,
         "bf16": torch.cuda.is_available() and job.model.dtype == "bfloat16",
+        "use_cpu": _is_parallel_on_cpu(),
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def _is_parallel_on_cpu() -> bool:
+    """Without this several processes without GPUs do not find each other."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()

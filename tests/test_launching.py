@@ -1,0 +1,106 @@
+"""Training in several processes: the same steps, one set of results, clear errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from coderl_exp import launch
+from coderl_exp.config import AccelerateConfig
+from coderl_exp.errors import ConfigError
+from coderl_exp.launch import accelerate_file, num_processes
+from tests.experiment import Experiment, make_experiment
+from tests.test_conf import composed
+
+DPO = ("method.per_device_train_batch_size=2", "method.gradient_accumulation_steps=1")
+GRPO = (
+    "method=grpo",
+    "method.num_generations=8",
+    "method.per_device_train_batch_size=4",
+    "method.gradient_accumulation_steps=2",
+    "method.max_completion_length=60",
+    "method.reward.kind=binary",
+)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Experiment:
+    """One store for all: only the trainings differ."""
+    return make_experiment(tmp_path_factory.mktemp("launching"), solver_folder)
+
+
+def trained(experiment: Experiment, name: str, *options: str) -> list[dict[str, Any]]:
+    """The rows of a training's curves, after the adapter has passed the gate."""
+    done = experiment.run(*options, "tracking=none", run=name)
+    assert done.returncode == 0, done.stderr
+    folder = experiment.root / name / "artifacts"
+    check = json.loads(
+        ((folder / "merged_model").resolve().parent / "merge_check.json").read_text()
+    )
+    assert check["greedy_tokens_agree"]
+    assert check["adapter_changes_logits_by"] > check["tolerance"]
+    lines = (folder / "train" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    steps = [row["step"] for row in rows if "loss" in row]
+    assert steps == [1, 2, 3, 4], "every step is logged once, by rank 0"
+    return [row for row in rows if "loss" in row]
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(experiment: Experiment) -> None:
+    same = ("method.gradient_accumulation_steps=1", "method.lora.lora_dropout=0")
+    one = trained(experiment, "one", *same, "method.per_device_train_batch_size=4")
+    two = trained(
+        experiment, "two", *same, "method.per_device_train_batch_size=2", "accelerate=ddp"
+    )
+    for name in ("loss", "grad_norm", "rewards/margins"):
+        # Only up to the epoch's last batch, which two processes fill up.
+        values = [[row[name] for row in rows[:2]] for rows in (one, two)]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-5), name
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_rollouts_of_a_step(experiment: Experiment) -> None:
+    rows = trained(experiment, "grpo", *GRPO, "accelerate=ddp")
+    shares = [value for name, value in rows[0].items() if name.startswith("verdict/")]
+    assert sum(shares) == pytest.approx(1.0)
+    rollouts = experiment.root / "grpo" / "artifacts" / "train" / "rollouts"
+    assert Dataset.from_parquet(str(rollouts / "completions_00001.parquet")).num_rows == 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [DPO, GRPO], ids=["dpo", "grpo"])
+def test_two_processes_train_with_zero_2(experiment: Experiment, method: tuple[str, ...]) -> None:
+    pytest.importorskip("deepspeed")
+    name = "zero2-" + str(len(method))
+    trained(experiment, name, *method, "accelerate=zero2")
+    checkpoints = experiment.root / name / "artifacts" / "checkpoints"
+    assert (checkpoints / "checkpoint-4" / "zero_to_fp32.py").exists(), "DeepSpeed wrote it"
+
+
+def test_one_process_stays_one() -> None:
+    with pytest.raises(ConfigError, match="accelerate=single is one process"):
+        composed("accelerate.num_processes=2")
+    with pytest.raises(ConfigError, match=r"accelerate\.num_processes is 0"):
+        composed("accelerate=ddp", "accelerate.num_processes=0")
+
+
+def test_the_file_says_how_many_processes_unless_the_option_does() -> None:
+    file = "launchers/accelerate/ddp.yaml"
+    given = [None, 4]
+    counts = [
+        num_processes(AccelerateConfig(name="ddp", config_file=file, num_processes=count))
+        for count in given
+    ]
+    assert counts == [2, 4]
+
+
+def test_a_missing_deepspeed_is_told_before_work_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "find_spec", lambda _name: None)
+    accelerate_file(composed("accelerate=ddp").accelerate)
+    with pytest.raises(ConfigError, match=r"pip install .*\[deepspeed\]"):
+        accelerate_file(composed("accelerate=zero2").accelerate)
