@@ -28,6 +28,7 @@ from coderl_exp.redteam.attacks import (
     reflection,
     returns,
     sources,
+    stand_ins,
     stdin,
     stdin_streams,
     stolen_answers,
@@ -66,6 +67,7 @@ _MODULES = (
     reflection,
     caches,
     endings,
+    stand_ins,
 )
 
 
