@@ -185,6 +185,7 @@ def _dataset(name: str, path: Path) -> DatasetConfig:
         test_ids=[601, 1_000_000],
         max_problems=None,
         num_visible_tests=3,
+        num_heldout_tests=0,
         use_challenge_tests=True,
     )
 

@@ -32,6 +32,7 @@ def config(path: Path | None, **options: Any) -> DatasetConfig:
             "test_ids": [1, 100],
             "max_problems": None,
             "num_visible_tests": 3,
+            "num_heldout_tests": 0,
             "use_challenge_tests": True,
             **options,
         }
