@@ -55,7 +55,8 @@ def judge_batch(
         with zygote.child("batch", limits, works[0].is_stopped) as child:
             child.request(_batch_request(works))
             for position, work in enumerate(works):
-                _let_results_gather(child, works[position:])
+                if work.program.entry_point is not None:
+                    _let_results_gather(child, len(works) - position)
                 if not _take_result(child, position, work, result):
                     break
                 if position in result.verdicts:
@@ -66,10 +67,10 @@ def judge_batch(
     return result
 
 
-def _let_results_gather(child: Child, works: Sequence[Work]) -> None:
+def _let_results_gather(child: Child, num_due: int) -> None:
     """Wait for less than the rest will take: to be woken for each result would cost more."""
-    if not child.has_line and works[0].program.entry_point is not None:
-        time.sleep(_PAUSE_S * len(works))
+    if not child.has_line:
+        time.sleep(_PAUSE_S * num_due)
 
 
 def _blame_next(works: Sequence[Work], result: BatchResult) -> None:
