@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from . import allowed
 from .nodes import OWN
+from .whole import flush_open
 
 _type_dict = type.__dict__["__dict__"].__get__
 _METACLASSES = (type, ABCMeta)
@@ -133,9 +134,7 @@ class Streams:
     def printed(self) -> bytes:
         """All that was printed, once flushed as Python does it before it ends."""
         try:
-            for stream in (sys.stdout, self.stdout):
-                if stream is not None and not getattr(stream, "closed", False):
-                    stream.flush()
+            flush_open(sys.stdout, self.stdout)
         except BaseException:
             give_up("its output cannot be flushed")
         return bytes(self._output.printed)

@@ -69,9 +69,14 @@ def finalised(status: int, stdout: Any) -> int:
     except BaseException:
         status = status or 1
     try:
-        for stream in (sys.stdout, stdout):
-            if stream is not None and not getattr(stream, "closed", False):
-                stream.flush()
+        flush_open(sys.stdout, stdout)
     except BaseException:
         return status or _BROKEN_STREAM
     return status
+
+
+def flush_open(*streams: Any) -> None:
+    """Flush the streams that are there and open, as Python does before it ends."""
+    for stream in streams:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
