@@ -12,9 +12,8 @@ from trl import DPOConfig, DPOTrainer
 
 from coderl_exp.errors import TrainingError
 from coderl_exp.method import DPOJob, TrainingResult
-from coderl_exp.method.checkpoints import resume_point
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options
+from coderl_exp.method.trainer_options import common_options, fit
 from coderl_exp.model import load_model, load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
@@ -43,9 +42,7 @@ def train_dpo(job: DPOJob) -> TrainingResult:
         peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
         callbacks=[MetricsWriter(job.work, counts_tokens_anew=True)],
     )
-    checkpoint = resume_point(job.work)
-    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    trainer.save_model(str(job.work / "adapter"))
+    fit(trainer, job.work)
     return TrainingResult(
         num_steps=trainer.state.global_step,
         counts={

@@ -13,9 +13,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from coderl_exp.config import RewardKind, SandboxConfig
 from coderl_exp.method import GRPOJob, TrainingResult
-from coderl_exp.method.checkpoints import resume_point
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options
+from coderl_exp.method.trainer_options import common_options, fit
 from coderl_exp.model import load_model, load_tokenizer
 from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Problem, read_jsonl
@@ -56,9 +55,7 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
             peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
             callbacks=[MetricsWriter(job.work, counts_tokens_anew=False)],
         )
-        checkpoint = resume_point(job.work)
-        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-        trainer.save_model(str(job.work / "adapter"))
+        fit(trainer, job.work)
     finally:
         judge.close()
     return TrainingResult(

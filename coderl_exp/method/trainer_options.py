@@ -1,15 +1,16 @@
-"""The options that all of TRL's trainers get, for resuming, curves and reproducibility."""
+"""What all of TRL's trainers share: the options that resuming and curves rest on, and the run."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from coderl_exp.config import MethodConfig
 from coderl_exp.method import TrainJob
-from coderl_exp.method.checkpoints import CHECKPOINTS
+from coderl_exp.method.checkpoints import CHECKPOINTS, resume_point
 
 
 def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
@@ -32,6 +33,13 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def fit(trainer: Any, work: Path) -> None:
+    """Train, continuing from the last checkpoint in `work`, and write the adapter there."""
+    checkpoint = resume_point(work)
+    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    trainer.save_model(str(work / "adapter"))
 
 
 def _is_parallel_on_cpu() -> bool:
