@@ -34,6 +34,7 @@ from coderl_exp.schemas import (
     SamplingConfig,
     SandboxConfig,
     TrackingConfig,
+    VLLMConfig,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "SamplingConfig",
     "SandboxConfig",
     "TrackingConfig",
+    "VLLMConfig",
     "from_omegaconf",
     "project_path",
     "register_schemas",
@@ -127,6 +129,7 @@ def register_schemas() -> None:
     store.store(group="schema/dataset", name="mbpp_format", node=DatasetConfig)
     store.store(group="schema/model", name="model", node=ModelConfig)
     store.store(group="schema/generation", name="sampling", node=SamplingConfig)
+    store.store(group="schema/generation", name="vllm", node=VLLMConfig)
     store.store(group="schema/sandbox", name="sandbox", node=SandboxConfig)
     store.store(group="schema/method", name="dpo", node=DPOMethodConfig)
     store.store(group="schema/method", name="grpo", node=GRPOMethodConfig)

@@ -35,3 +35,7 @@ class SandboxError(CoderlError):
 
 class TrainingError(CoderlError):
     """The training process ended without an adapter."""
+
+
+class GenerationError(CoderlError):
+    """The engine that samples completions failed; it says nothing about the policy."""

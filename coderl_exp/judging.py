@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from coderl_exp.config import SandboxConfig
 from coderl_exp.errors import SandboxError
 from coderl_exp.extraction import extract_code
+from coderl_exp.judging_ahead import EarlyVerdicts, Name
 from coderl_exp.metrics import verdict_counts
 from coderl_exp.progress import progress_bar
 from coderl_exp.records import (
@@ -18,6 +19,7 @@ from coderl_exp.records import (
     Problem,
     Program,
     Usage,
+    Verdict,
     VerdictStatus,
     read_jsonl,
     to_json,
@@ -25,6 +27,7 @@ from coderl_exp.records import (
 )
 from coderl_exp.sandbox import IsolationReport, Judge
 from coderl_exp.sandbox.calibration import reference_timeouts
+from coderl_exp.sandbox.programs import program_for
 from coderl_exp.store import Summary, resume_jsonl
 
 ANNOTATED = "candidates_annotated.jsonl"
@@ -39,9 +42,10 @@ def annotate(
     problems: Mapping[str, Problem],
     make_judge: Callable[[], Judge],
     config: SandboxConfig,
+    early: EarlyVerdicts,
     work: Path,
 ) -> Summary:
-    """Judge every candidate against its problem's tests, in order.
+    """Judge every candidate against its problem's tests, in order; `early` ones are judged already.
 
     The time limits follow from the references' (`reference_timeouts`).
 
@@ -54,17 +58,21 @@ def annotate(
     extractions = [extract_code(c.completion, problems[c.task_id].entry_point) for c in remaining]
     judge = make_judge()
     judged_problems = {c.task_id: problems[c.task_id] for c in remaining}
-    timeouts = reference_timeouts(judge, judged_problems.values(), config)
-    programs = (
-        _program(extraction.code, problems[candidate.task_id], timeouts)
+    timeouts = early.timeouts
+    if timeouts is None:
+        timeouts = reference_timeouts(judge, judged_problems.values(), config)
+    programs = {
+        (candidate.task_id, candidate.index): program_for(
+            problems[candidate.task_id], extraction.code, timeouts.get(candidate.task_id)
+        )
         for candidate, extraction in zip(remaining, extractions, strict=True)
-    )
+    }
     with (
         (work / USAGE).open("a", encoding="utf-8") as usage_file,
         (work / ANNOTATED).open("a", encoding="utf-8") as file,
         progress_bar(label, len(candidates), "verdicts", done=len(judged)) as bar,
     ):
-        verdicts = judge.run(programs)
+        verdicts = _verdicts(judge, programs, early.verdicts)
         rows = zip(remaining, extractions, verdicts, strict=True)
         while chunk := list(islice(rows, _CHUNK)):
             for candidate, extraction, verdict in chunk:
@@ -84,17 +92,17 @@ def annotate(
             file.flush()
             bar.advance(len(chunk))
     _check_sandbox_errors(judged, config.max_sandbox_error_rate)
-    return _annotation_summary(judged, usages, judge.describe(), len(timeouts))
+    num_early = len(programs.keys() & early.verdicts.keys())
+    return _annotation_summary(judged, usages, judge.describe(), len(timeouts), num_early)
 
 
-def _program(code: str | None, problem: Problem, timeouts: Mapping[str, float]) -> Program:
-    return Program(
-        code=code,
-        entry_point=problem.entry_point,
-        tests=problem.tests,
-        setup_code=problem.setup_code,
-        timeout_s=timeouts.get(problem.task_id),
-    )
+def _verdicts(
+    judge: Judge, programs: Mapping[Name, Program], early: Mapping[Name, Verdict]
+) -> Iterator[Verdict]:
+    """In the order of the programs; the judge runs those without an early verdict."""
+    late = judge.run(program for name, program in programs.items() if name not in early)
+    for name in programs:
+        yield early[name] if name in early else next(late)
 
 
 def _usage_of(candidate: Candidate, usage: Usage | None) -> Usage:
@@ -130,12 +138,14 @@ def _annotation_summary(
     usages: Sequence[Usage],
     isolation: IsolationReport,
     num_longer_timeouts: int,
+    num_early: int,
 ) -> Summary:
     return Summary(
         counts={
             "candidates": len(judged),
             **verdict_counts(judged),
             "problems_with_longer_timeout": num_longer_timeouts,
+            "judged_while_generating": num_early,
         },
         sandbox_cpu_s=round(sum(usage.cpu_s for usage in usages), 3),
         isolation={**dict.fromkeys(isolation.active, "on"), **isolation.missing},

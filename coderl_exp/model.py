@@ -11,22 +11,11 @@ from typing import Any
 
 from coderl_exp.config import ModelConfig, project_path
 from coderl_exp.errors import ModelError
+from coderl_exp.records import ModelRef
 from coderl_exp.store import digest_of, digest_of_file, write_atomically
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRef:
-    """Where a model is and what it is; picklable and JSON-able."""
-
-    path: str
-    """A folder or a hub id."""
-    revision: str | None
-    dtype: str
-    identity: str
-    """Digest of the weights, or hub id and revision."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from coderl_exp import judging, stages
-from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation
+from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation, VLLMConfig
 from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
-from coderl_exp.generation import Generator, make_generator
+from coderl_exp.generation import Generator
+from coderl_exp.generation.vllm import VLLMGenerator, check_vllm
 from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.memory import return_freed_memory
 from coderl_exp.method import check_trainer_options
 from coderl_exp.method.checkpoints import CHECKPOINTS, METRICS_FILE, read_metrics
 from coderl_exp.metrics import count_results, pass_at_k_per_problem, verdict_counts
-from coderl_exp.model import ModelRef, load_model, load_tokenizer, resolve_model
+from coderl_exp.model import load_model, load_tokenizer, resolve_model
 from coderl_exp.progress import console
-from coderl_exp.records import JudgedCandidate
+from coderl_exp.records import JudgedCandidate, ModelRef
 from coderl_exp.redteam.first import attack_first
 from coderl_exp.sandbox import Judge, make_judge
 from coderl_exp.sandbox.setup_code import setup_imports
@@ -68,6 +69,8 @@ class Pipeline:
         self.store = Store(PROJECT_ROOT / Path(config.store_dir).expanduser())
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
+        if isinstance(config.generation, VLLMConfig):
+            check_vllm()
         if isinstance(config.method, GRPOMethodConfig):
             config.method.check_groups(num_processes(config.accelerate))
         accelerate_file(config.accelerate)
@@ -104,13 +107,20 @@ class Pipeline:
         if self._loaded is None or self._loaded[0] != model:
             self.release_model()
             with console.status(f"loading {model.path}"):
-                tokenizer = load_tokenizer(model)
-                generator = make_generator(self.config.generation, load_model(model), tokenizer)
-            self._loaded = model, generator
+                self._loaded = model, self._make_generator(model)
         return self._loaded[1]
+
+    def _make_generator(self, model: ModelRef) -> Generator:
+        config = self.config.generation
+        if isinstance(config, VLLMConfig):
+            return VLLMGenerator(config, model, self.run_dir / "vllm.log")
+        from coderl_exp.generation.hf import TransformersGenerator
+
+        return TransformersGenerator(config, load_model(model), load_tokenizer(model))
 
     def release_model(self) -> None:
         if self._loaded is not None:
+            self._loaded[1].close()
             self._loaded = None
             return_freed_memory()
 
@@ -134,7 +144,8 @@ class Pipeline:
                 console.print(f"judge: {summary}")
 
     def close(self) -> None:
-        """End the judge's processes."""
+        """End the processes of the engine and of the judge."""
+        self.release_model()
         if self._judge is not None:
             self._judge.close()
 

@@ -88,6 +88,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelRef:
+    """Where a model is and what it is; picklable and JSON-able."""
+
+    path: str
+    """A folder or a hub id."""
+    revision: str | None
+    dtype: str
+    identity: str
+    """Digest of the weights, or hub id and revision."""
+    adapter: str | None = None
+    """A LoRA adapter that is served on top of it, unmerged."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StdinTest:
     """One run of a whole program: what it reads on standard input and what it must print."""
 

@@ -17,6 +17,7 @@ from coderl_exp.hardcoding import hardcodes_tests
 from coderl_exp.method_schemas import RewardConfig, RewardKind
 from coderl_exp.records import Problem, Program, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge
+from coderl_exp.sandbox.programs import program_for
 
 RewardFunction = Callable[..., list[float | None]]
 Completion = Sequence[Mapping[str, str]]
@@ -129,13 +130,8 @@ class Rewards:
 
     def _program(self, code: str | None, problem: Problem, is_heldout: bool) -> Program:
         rewarded, heldout = split_tests(problem, self._num_heldout_tests)
-        return Program(
-            code=code,
-            entry_point=problem.entry_point,
-            tests=heldout if is_heldout else rewarded,
-            setup_code=problem.setup_code,
-            timeout_s=self._timeouts.get(problem.task_id),
-        )
+        tests = heldout if is_heldout else rewarded
+        return program_for(problem, code, self._timeouts.get(problem.task_id), tests)
 
     def _check_failures(self) -> None:
         self._num_judged += len(self._rollouts)

@@ -107,6 +107,30 @@ class SamplingConfig:
 
 
 @dataclass(kw_only=True)
+class VLLMConfig(SamplingConfig):
+    """Sampling with vLLM (https://arxiv.org/abs/2309.06180); `batch_size` is its `max_num_seqs`."""
+
+    tensor_parallel_size: int = MISSING
+    """GPUs that share the model."""
+    gpu_memory_utilization: float = MISSING
+    """Share of the GPU's memory for weights and cache."""
+    max_model_len: int | None = MISSING
+    """Tokens of prompt and completion; null takes the model's own limit."""
+    enforce_eager: bool = MISSING
+    """No graphs, no compilation: starts faster, runs slower."""
+    use_adapter: bool = MISSING
+    """test_after serves base + adapter as a LoRA request instead of the merged model."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_option(self.tensor_parallel_size >= 1, "generation.tensor_parallel_size", self)
+        share = self.gpu_memory_utilization
+        check_option(0 < share <= 1, "generation.gpu_memory_utilization", self)
+        length = self.max_model_len
+        check_option(length is None or length > self.max_tokens, "generation.max_model_len", self)
+
+
+@dataclass(kw_only=True)
 class EvaluationConfig:
     """What baseline and test_after measure on the test split."""
 

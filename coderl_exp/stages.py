@@ -13,20 +13,21 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from coderl_exp.analysis import SetAnalysis, analyze
-from coderl_exp.config import AccelerateConfig, RLBuildConfig
+from coderl_exp.config import AccelerateConfig, RLBuildConfig, SamplingConfig
 from coderl_exp.errors import TrainingError
 from coderl_exp.generation import Generator
-from coderl_exp.generation.batching import Request, make_batches
+from coderl_exp.generation.batching import Request, make_units
 from coderl_exp.judging import read_judged
 from coderl_exp.launch import MetricsFollower, launch_training
 from coderl_exp.method import AnyJob, DPOJob, TrainingResult
 from coderl_exp.method.checkpoints import METRICS_FILE, forget_metrics_after, resume_point
 from coderl_exp.metrics import count_results, pass_at_k
-from coderl_exp.model import ModelRef, merge_adapter
+from coderl_exp.model import merge_adapter
 from coderl_exp.preferences import build_preferences
 from coderl_exp.progress import progress_bar
 from coderl_exp.records import (
     Candidate,
+    ModelRef,
     PreferencePair,
     Problem,
     read_jsonl,
@@ -50,24 +51,26 @@ _UNORDERED = "candidates.partial.jsonl"
 def generate(
     label: str,
     requests: Sequence[Request],
-    batch_size: int,
+    config: SamplingConfig,
     make_generator: Callable[[], Generator],
+    on_candidates: Callable[[Sequence[Candidate]], None],
     work: Path,
 ) -> Summary:
     """Write one candidate per request, in the order of the requests.
 
-    Whole batches are appended as they finish; after an interruption the same batches go on.
+    Whole units (`make_units`) are appended as they finish, and `on_candidates` is given them; after
+    an interruption the others go on.
     """
     if (work / CANDIDATES).exists() and not (work / _UNORDERED).exists():
         return _generation_summary(list(read_jsonl(work / CANDIDATES, Candidate)))
-    batches = make_batches(requests, batch_size)
-    candidates, remaining = _completed_batches(work / _UNORDERED, batches)
+    units = make_units(requests, config)
+    candidates, remaining = _completed_units(work / _UNORDERED, units)
     num_done = len(candidates)
+    on_candidates(candidates)
     with (
         (work / _UNORDERED).open("a", encoding="utf-8") as file,
         progress_bar(label, len(requests), "candidates", done=num_done) as bar,
     ):
-        generator = make_generator() if remaining else None
         num_tokens = 0
 
         def count(tokens: int) -> None:
@@ -75,12 +78,11 @@ def generate(
             num_tokens += tokens
             bar.advance(1, f"{num_tokens} tokens")
 
-        for batch in remaining:
-            assert generator is not None
-            rows = list(generator.run(batch, count))
+        for rows in make_generator().run(remaining, count) if remaining else ():
             file.write("".join(to_json(row) + "\n" for row in rows))
             file.flush()
             candidates += rows
+            on_candidates(rows)
     order = {(r.task_id, r.index): position for position, r in enumerate(requests)}
     candidates.sort(key=lambda row: order[row.task_id, row.index])
     write_jsonl(work / CANDIDATES, candidates)
@@ -88,24 +90,20 @@ def generate(
     return _generation_summary(candidates)
 
 
-def _completed_batches(
-    path: Path, batches: Sequence[list[Request]]
+def _completed_units(
+    path: Path, units: Sequence[list[Request]]
 ) -> tuple[list[Candidate], list[list[Request]]]:
-    """What whole batches were written, and the batches that are still to do.
+    """The rows of whole units that were written, and the units that are still to do.
 
-    A batch that was cut in the middle is decoded again as a whole: its rows depend, in the last
-    bits of their logits, on their neighbours.
+    A unit that was cut in the middle is decoded again as a whole.
     """
-    rows = resume_jsonl(path, Candidate)
-    num_rows = num_batches = 0
-    for batch in batches:
-        if num_rows + len(batch) > len(rows):
-            break
-        num_rows += len(batch)
-        num_batches += 1
-    if num_rows < len(rows):
-        write_jsonl(path, rows[:num_rows])
-    return rows[:num_rows], list(batches[num_batches:])
+    rows = {(row.task_id, row.index): row for row in resume_jsonl(path, Candidate)}
+    done = [unit for unit in units if all((r.task_id, r.index) in rows for r in unit)]
+    kept = [rows[request.task_id, request.index] for unit in done for request in unit]
+    if len(kept) < len(rows):
+        write_jsonl(path, kept)
+    finished = {id(unit) for unit in done}
+    return kept, [unit for unit in units if id(unit) not in finished]
 
 
 def _generation_summary(candidates: Sequence[Candidate]) -> Summary:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coderl_exp.generation import Generator
-from coderl_exp.model import ModelRef
+from coderl_exp.records import ModelRef
 from coderl_exp.sandbox import Judge
 from coderl_exp.store import StageKey, Summary
 from coderl_exp.tracking import Tracker

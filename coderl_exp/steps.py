@@ -7,22 +7,25 @@ and what is in the store is known before anything runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from coderl_exp import judging, stages
-from coderl_exp.config import Config
+from coderl_exp.config import Config, SamplingConfig, VLLMConfig
 from coderl_exp.extraction import EXTRACTION_VERSION
 from coderl_exp.generation.batching import make_requests
-from coderl_exp.model import ModelRef
+from coderl_exp.judging_ahead import JudgingAhead
 from coderl_exp.prompts import PROMPT_VERSION, build_prompt
-from coderl_exp.records import Problem, to_json
+from coderl_exp.records import ModelRef, Problem, to_json
 from coderl_exp.step import VERSIONS, Resources, Step
 from coderl_exp.store import StageKey, Summary, digest_of
 from coderl_exp.training_step import sandbox_limits, training_step
 
 _NUM_GATE_PROMPTS = 4
+_LATER = ""
+"""In place of a path that is not known before the step that makes it has finished."""
 
 
 class ExperimentSteps:
@@ -41,17 +44,20 @@ class ExperimentSteps:
         rl_build = self._rl_build(train_gen[1])
         train = training_step(config, self.base, self.split("train"), rl_build, train_gen[1])
         merge = self._merge(train)
-        merged = ModelRef(
-            path="",  # known once the merge is in the store
-            revision=None,
-            dtype=config.model.dtype.value,
-            identity=merge.key.digest,
-        )
-        after = self._sample_and_judge("test_after", "test", merged, ("merge",))
+        trained, origin = self._trained(train, merge)
+        after = self._sample_and_judge("test_after", "test", trained, (origin.name,))
         judged = {"before": baseline[1], "train": train_gen[1], "after": after[1]}
         if "train_gen" not in config.method.default_stages():
             del judged["train"]
         return (*baseline, *train_gen, rl_build, train, merge, *after, self._analyze(judged))
+
+    def _trained(self, train: Step, merge: Step) -> tuple[ModelRef, Step]:
+        """What test_after evaluates, and the step that makes it; `located` says where it is."""
+        sampling = self._config.generation
+        if isinstance(sampling, VLLMConfig) and sampling.use_adapter:
+            identity = f"{self.base.identity}+{train.key.digest}"
+            return replace(self.base, identity=identity, adapter=_LATER), train
+        return replace(self.base, path=_LATER, revision=None, identity=merge.key.digest), merge
 
     def split(self, name: str) -> list[Problem]:
         return [problem for problem in self.problems.values() if problem.split == name]
@@ -61,7 +67,8 @@ class ExperimentSteps:
     ) -> tuple[Step, Step]:
         problems = self.split(split)
         data = digest_of([to_json(problem) for problem in problems])
-        generation = self._generate(stage, problems, model, data, inputs)
+        ahead = JudgingAhead(problems, self._config.sandbox)
+        generation = self._generate(stage, problems, model, data, inputs, ahead)
         key = StageKey(
             stage="annotate",
             version=VERSIONS["annotate"],
@@ -76,6 +83,7 @@ class ExperimentSteps:
                 self.problems,
                 resources.judge,
                 self._config.sandbox,
+                ahead.result(),
                 work,
             )
 
@@ -96,22 +104,25 @@ class ExperimentSteps:
         model: ModelRef,
         data: str,
         inputs: tuple[str, ...],
+        ahead: JudgingAhead,
     ) -> Step:
         config = self._config
         is_test = stage != "train_gen"
         count = config.num_test_candidates if is_test else config.generation.num_candidates
-        sampling = {**asdict(config.generation), "num_candidates": count}
+        sampling = {**sampling_settings(config.generation), "num_candidates": count}
         requests = make_requests(problems, count, config.seed)
 
         def generate(resources: Resources, work: Path) -> Summary:
-            ref = model if model.path else merged_ref(model, resources.path("merge"))
-            return stages.generate(
-                f"{stage}: sample",
-                requests,
-                config.generation.batch_size,
-                partial(resources.generator, ref),
-                work,
-            )
+            ref = located(model, resources)
+            with ahead.following(resources.judge) as judge_meanwhile:
+                return stages.generate(
+                    f"{stage}: sample",
+                    requests,
+                    config.generation,
+                    partial(resources.generator, ref),
+                    judge_meanwhile,
+                    work,
+                )
 
         key = StageKey(
             stage="generate",
@@ -174,11 +185,16 @@ class ExperimentSteps:
         return Step(name="analyze", stage="analyze", key=key, inputs=inputs, run=analyze)
 
 
-def merged_ref(model: ModelRef, merge_folder: Path) -> ModelRef:
-    """Where the merged model is."""
-    return ModelRef(
-        path=str(merge_folder / stages.MERGED_MODEL),
-        revision=None,
-        dtype=model.dtype,
-        identity=model.identity,
-    )
+def located(model: ModelRef, resources: Resources) -> ModelRef:
+    """With the paths that are known once the steps before have finished."""
+    if model.adapter == _LATER:
+        return replace(model, adapter=str(resources.path("train") / "adapter"))
+    if model.path == _LATER:
+        return replace(model, path=str(resources.path("merge") / stages.MERGED_MODEL))
+    return model
+
+
+def sampling_settings(config: SamplingConfig) -> dict[str, Any]:
+    """What can change a completion: not how much memory the engine takes."""
+    irrelevant = ("gpu_memory_utilization", "use_adapter")  # the model's identity has the adapter
+    return {name: value for name, value in asdict(config).items() if name not in irrelevant}

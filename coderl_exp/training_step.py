@@ -15,9 +15,8 @@ from coderl_exp.errors import ConfigError
 from coderl_exp.extraction import EXTRACTION_VERSION
 from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.method import AnyJob, DPOJob, GRPOJob
-from coderl_exp.model import ModelRef
 from coderl_exp.prompts import PROMPT_VERSION
-from coderl_exp.records import Problem, to_json, write_jsonl
+from coderl_exp.records import ModelRef, Problem, to_json, write_jsonl
 from coderl_exp.step import VERSIONS, Resources, Step
 from coderl_exp.store import StageKey, Summary, digest_of, digest_of_file
 from coderl_exp.tracking import Tracker

@@ -12,7 +12,7 @@ from coderl_exp.config import PROJECT_ROOT
 PACKAGE = PROJECT_ROOT / "coderl_exp"
 
 LAYERS = (
-    ("errors", "memory"),
+    ("errors", "memory", "process_group"),
     ("records", "schemas"),
     ("method_schemas",),
     ("config", "json_rows", "prompts", "extraction", "metrics", "statistics", "store", "progress"),
@@ -20,6 +20,7 @@ LAYERS = (
     ("dataset", "sandbox", "generation", "model"),
     ("rewards",),
     ("analysis", "method", "fetch_model", "problem_files", "redteam"),
+    ("judging_ahead",),
     ("report_data", "worker", "judging", "verdict_files", "judge_options"),
     ("plots", "launch"),
     ("report", "stages"),

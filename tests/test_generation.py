@@ -12,7 +12,8 @@ from transformers import GenerationConfig
 
 from coderl_exp.config import SamplingConfig
 from coderl_exp.generation.batching import Request, candidate_seed, make_batches, make_requests
-from coderl_exp.generation.hf import TransformersGenerator, find_stop
+from coderl_exp.generation.completions import find_stop
+from coderl_exp.generation.hf import TransformersGenerator
 from coderl_exp.generation.sampling import random_streams, sample_tokens
 from coderl_exp.records import Candidate
 from tests.conftest import byte_tokenizer, make_problem, tiny_model
@@ -35,6 +36,12 @@ def generator(**options: Any) -> TransformersGenerator:
     return TransformersGenerator(sampling(**options), tiny_model(), byte_tokenizer())
 
 
+def decoded(requests: list[Request], **options: Any) -> list[Candidate]:
+    """The candidates of one batch."""
+    [candidates] = generator(**options).run([requests])
+    return candidates
+
+
 def requests_of(num_problems: int = 3, num_candidates: int = 2, seed: int = 0) -> list[Request]:
     problems = [
         make_problem(f"mini/{i}", text=f"Write {'a very ' * i}short function {i}.")
@@ -50,8 +57,9 @@ def by_name(candidates: list[Candidate]) -> dict[tuple[str, int], str]:
 def test_greedy_completions_equal_those_of_generate() -> None:
     engine = generator(temperature=0.0)
     model = tiny_model()
-    for request, candidate in zip(requests_of(3, 1), engine.run(requests_of(3, 1)), strict=True):
-        ids = torch.tensor([engine.encode_prompt(request)])
+    [candidates] = engine.run([requests_of(3, 1)])
+    for request, candidate in zip(requests_of(3, 1), candidates, strict=True):
+        ids = torch.tensor([engine.completions.encode(request)])
         config = GenerationConfig(
             do_sample=False, max_new_tokens=24, eos_token_id=2, pad_token_id=0
         )
@@ -62,21 +70,21 @@ def test_greedy_completions_equal_those_of_generate() -> None:
 
 def test_a_candidate_does_not_depend_on_its_neighbours_in_the_batch() -> None:
     requests = requests_of(4, 3)
-    together = by_name(list(generator().run(requests)))
-    alone = by_name([row for request in requests for row in generator().run([request])])
+    together = by_name(decoded(requests))
+    alone = by_name([row for request in requests for row in decoded([request])])
     assert together == alone
 
 
 def test_another_seed_gives_other_candidates() -> None:
-    first = by_name(list(generator().run(requests_of(seed=1))))
-    second = by_name(list(generator().run(requests_of(seed=2))))
+    first = by_name(decoded(requests_of(seed=1)))
+    second = by_name(decoded(requests_of(seed=2)))
     assert all(first[name] != second[name] for name in first)
 
 
 def test_a_stop_string_ends_a_completion_and_stays_in_it() -> None:
-    free = list(generator(max_tokens=64).run(requests_of()))
+    free = decoded(requests_of(), max_tokens=64)
     stop = free[0].completion[10:12]
-    stopped = next(generator(max_tokens=64, stop=[stop]).run(requests_of()))
+    stopped = decoded(requests_of(), max_tokens=64, stop=[stop])[0]
     assert stopped.finish_reason == "stop"
     assert stopped.completion == free[0].completion[: free[0].completion.index(stop) + len(stop)]
 
@@ -91,7 +99,7 @@ def test_a_fence_as_stop_string_ends_a_block_but_never_opens_one() -> None:
 
 
 def test_eos_is_counted_but_is_not_part_of_the_text() -> None:
-    rows = list(generator(max_tokens=200, temperature=1.5, top_p=1.0).run(requests_of(4, 8)))
+    rows = decoded(requests_of(4, 8), max_tokens=200, temperature=1.5, top_p=1.0)
     ended = [row for row in rows if row.finish_reason == "eos"]
     assert ended, "no completion ended within 200 tokens"
     assert all("<|im_end|>" not in row.completion for row in ended)
@@ -99,13 +107,13 @@ def test_eos_is_counted_but_is_not_part_of_the_text() -> None:
 
 
 def test_a_completion_without_end_is_cut_at_max_tokens() -> None:
-    rows = list(generator(max_tokens=3, temperature=0.0).run(requests_of()))
+    rows = decoded(requests_of(), max_tokens=3, temperature=0.0)
     assert {(row.finish_reason, row.num_completion_tokens) for row in rows} == {("length", 3)}
 
 
 def test_the_model_sees_the_chat_template() -> None:
     request = requests_of(1, 1)[0]
-    text = byte_tokenizer().decode(generator().encode_prompt(request))
+    text = byte_tokenizer().decode(generator().completions.encode(request))
     assert text.startswith("<|im_start|>user\n")
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
 

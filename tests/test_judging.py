@@ -10,6 +10,7 @@ import pytest
 
 from coderl_exp.errors import SandboxError
 from coderl_exp.judging import annotate, read_judged
+from coderl_exp.judging_ahead import EarlyVerdicts
 from coderl_exp.pipeline import evaluate
 from coderl_exp.records import Program, Usage, Verdict, VerdictStatus, write_jsonl
 from coderl_exp.sandbox import IsolationReport
@@ -55,7 +56,7 @@ def run(candidates: Path, judge: FakeJudge, work: Path, max_rate: float = 0.0) -
     work.mkdir(exist_ok=True)
     problems = {"mini/1": replace(make_problem(), reference=REFERENCE)}
     config = sandbox_config(max_sandbox_error_rate=max_rate)
-    return annotate("judge", candidates, problems, lambda: judge, config, work)
+    return annotate("judge", candidates, problems, lambda: judge, config, EarlyVerdicts(), work)
 
 
 def test_every_candidate_is_judged_once_and_in_order(candidates: Path, tmp_path: Path) -> None:

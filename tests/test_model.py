@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from coderl_exp.config import Dtype, ModelConfig
 from coderl_exp.errors import ModelError
-from coderl_exp.model import ModelRef, load_model, load_tokenizer, merge_adapter, resolve_model
+from coderl_exp.model import load_model, load_tokenizer, merge_adapter, resolve_model
+from coderl_exp.records import ModelRef
 from tests.conftest import tiny_model
 
 PROMPTS = ["Add one.", "Double a number."]

@@ -53,7 +53,7 @@ def test_dpo_trains_on_the_token_ids_that_generation_saw(tmp_path: Path) -> None
     pairs = build_preferences(judged, {problem.task_id: problem}, config).pairs
     tokenizer = byte_tokenizer()
     engine = TransformersGenerator(sampling(), tiny_model(), tokenizer)
-    seen_by_generation = engine.encode_prompt(make_requests([problem], 1, 0)[0])
+    seen_by_generation = engine.completions.encode(make_requests([problem], 1, 0)[0])
     trainer = DPOTrainer(
         model=tiny_model(),
         args=DPOConfig(output_dir=str(tmp_path), report_to="none", use_cpu=True, bf16=False),

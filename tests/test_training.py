@@ -13,8 +13,7 @@ from coderl_exp.launch import MetricsFollower, launch_training
 from coderl_exp.method import DPOJob, check_trainer_options
 from coderl_exp.method.checkpoints import forget_metrics_after, resume_point
 from coderl_exp.method.dpo import as_dataset, hold_out
-from coderl_exp.model import ModelRef
-from coderl_exp.records import Message, PreferencePair, VerdictStatus
+from coderl_exp.records import Message, ModelRef, PreferencePair, VerdictStatus
 from tests.test_conf import composed
 
 

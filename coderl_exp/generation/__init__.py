@@ -1,12 +1,10 @@
-"""Completions of a policy: problems in, candidates out, batch by batch."""
+"""Completions of a policy: problems in, candidates out, unit by unit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from coderl_exp.config import SamplingConfig
-from coderl_exp.errors import ConfigError
 from coderl_exp.generation.batching import Request
 from coderl_exp.records import Candidate
 
@@ -15,20 +13,15 @@ class Generator(Protocol):
     """A backend that decodes requests."""
 
     def run(
-        self, requests: Sequence[Request], on_finished: Callable[[int], None] = ...
-    ) -> Iterator[Candidate]:
-        """One candidate per request of one batch, in order.
+        self, units: Sequence[Sequence[Request]], on_finished: Callable[[int], None] = ...
+    ) -> Iterator[list[Candidate]]:
+        """One list of candidates per unit, in the unit's order; units come as they are finished.
 
         `on_finished` hears of every completion's length in tokens as soon as it has ended.
+
+        Raises:
+            GenerationError: the engine failed; what came before stays valid.
         """
 
-
-def make_generator(config: SamplingConfig, model: Any, tokenizer: Any) -> Generator:
-    """The backend that `generation=…` names."""
-    match config.name:
-        case "hf":
-            from coderl_exp.generation.hf import TransformersGenerator
-
-            return TransformersGenerator(config, model, tokenizer)
-        case name:
-            raise ConfigError(f"generation.name is {name}: choose hf.")
+    def close(self) -> None:
+        """Free the model and end what runs it."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from coderl_exp.config import SamplingConfig, VLLMConfig
 from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Message, Problem
 
@@ -44,6 +46,17 @@ def make_requests(problems: Sequence[Problem], num_candidates: int, seed: int) -
         for problem in problems
         for index in range(num_candidates)
     ]
+
+
+def make_units(requests: Sequence[Request], config: SamplingConfig) -> list[list[Request]]:
+    """What is kept, or decoded again, as a whole after an interruption.
+
+    With Transformers a batch, whose rows depend in the last bits of their logits on each other;
+    with vLLM, which forms its batches itself, the completions of one problem.
+    """
+    if isinstance(config, VLLMConfig):
+        return [list(group) for _, group in groupby(requests, key=lambda r: r.task_id)]
+    return make_batches(requests, config.batch_size)
 
 
 def make_batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:

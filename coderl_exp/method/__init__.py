@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from coderl_exp.config import DPOMethodConfig, GRPOMethodConfig, MethodConfig, SandboxConfig
 from coderl_exp.errors import ConfigError
-from coderl_exp.model import ModelRef
+from coderl_exp.records import ModelRef
 
 OWN_OPTIONS = frozenset(
     {

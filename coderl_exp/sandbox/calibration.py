@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from coderl_exp.records import Problem, Program
+from coderl_exp.records import Problem
 from coderl_exp.sandbox import Judge
+from coderl_exp.sandbox.programs import program_for
 
 if TYPE_CHECKING:
     from coderl_exp.config import SandboxConfig
@@ -23,7 +24,9 @@ def reference_timeouts(
     reference takes here, if that is more. A reference that does not pass changes nothing.
     """
     with_reference = [problem for problem in problems if problem.reference]
-    verdicts = judge.run(map(_reference_program, with_reference))
+    verdicts = judge.run(
+        program_for(problem, problem.reference, _MAX_REFERENCE_S) for problem in with_reference
+    )
     timeouts = {}
     for problem, verdict in zip(with_reference, verdicts, strict=True):
         if verdict.passed and verdict.usage is not None:
@@ -31,13 +34,3 @@ def reference_timeouts(
             if scaled > config.timeout_s:
                 timeouts[problem.task_id] = round(scaled, 1)
     return timeouts
-
-
-def _reference_program(problem: Problem) -> Program:
-    return Program(
-        code=problem.reference,
-        entry_point=problem.entry_point,
-        tests=problem.tests,
-        setup_code=problem.setup_code,
-        timeout_s=_MAX_REFERENCE_S,
-    )

@@ -1,0 +1,82 @@
+"""What every backend does alike: the prompt's token ids, where a completion ends, and its text.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from coderl_exp.generation.batching import Request
+from coderl_exp.records import Candidate
+
+_STOP_WINDOW_TOKENS = 8
+
+
+class Completions:
+    """The contract of one tokenizer, its EOS ids and the configured stop strings."""
+
+    def __init__(self, tokenizer: Any, eos_ids: frozenset[int], stop: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self.eos_ids = eos_ids
+        self.stop = tuple(stop)
+
+    def encode(self, request: Request) -> list[int]:
+        """Token ids of the chat messages, up to where the assistant begins."""
+        messages = [message.as_dict() for message in request.prompt]
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def is_finished(self, ids: Sequence[int]) -> bool:
+        """The completion so far ends with EOS or holds a stop string."""
+        if ids[-1] in self.eos_ids:
+            return True
+        tail = self._tokenizer.decode(ids[-_STOP_WINDOW_TOKENS:])
+        return any(stop in tail for stop in self.stop) and self.is_stopped(ids)
+
+    def is_stopped(self, ids: Sequence[int]) -> bool:
+        """The completion so far holds a stop string where it counts."""
+        return self._cut(ids)[1] == "stop"
+
+    def candidate(self, request: Request, num_prompt_tokens: int, ids: list[int]) -> Candidate:
+        """The record of a completion, its EOS included in `ids`."""
+        text, reason = self._cut(ids)
+        return Candidate(
+            task_id=request.task_id,
+            index=request.index,
+            seed=request.seed,
+            completion=text,
+            num_prompt_tokens=num_prompt_tokens,
+            num_completion_tokens=len(ids),
+            finish_reason=reason,
+        )
+
+    def _cut(self, ids: Sequence[int]) -> tuple[str, Literal["eos", "stop", "length"]]:
+        """The text up to and including the first stop string, and why it ended."""
+        ended = bool(ids) and ids[-1] in self.eos_ids
+        text: str = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+        ends = [end for stop in self.stop if (end := find_stop(text, stop)) is not None]
+        if ends:
+            return text[: min(ends)], "stop"
+        return text, "eos" if ended else "length"
+
+
+def find_stop(text: str, stop: str) -> int | None:
+    """Where the first `stop` ends. One with a fence counts only where it closes a block."""
+    end = 0
+    while (start := text.find(stop, end)) >= 0:
+        end = start + len(stop)
+        if "```" not in stop or text.count("```", 0, end) % 2 == 0:
+            return end
+        end = start + 1
+    return None
+
+
+def eos_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """EOS of the model's generation config (one id or several) and of the tokenizer."""
+    configured = generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
