@@ -97,6 +97,8 @@ class Config:
                 "candidates are generated per test problem: raise evaluation.num_candidates or "
                 f"generation.num_candidates to {max(self.evaluation.ks)}, or lower evaluation.ks."
             )
+        if isinstance(self.method, GRPOMethodConfig):
+            self.method.check_rollouts(self.rolls_out_with_vllm)
         if "/" in self.experiment:
             raise ConfigError(f"experiment_name is {self.experiment_name}: it may have no slash.")
         if self.seed < 0:
@@ -105,6 +107,14 @@ class Config:
     @property
     def num_test_candidates(self) -> int:
         return self.evaluation.num_candidates or self.generation.num_candidates
+
+    @property
+    def rolls_out_with_vllm(self) -> bool:
+        """GRPO writes its completions with vLLM."""
+        if not isinstance(self.method, GRPOMethodConfig):
+            return False
+        chosen = self.method.use_vllm
+        return isinstance(self.generation, VLLMConfig) if chosen is None else chosen
 
     @property
     def experiment(self) -> str:

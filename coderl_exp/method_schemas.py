@@ -46,6 +46,9 @@ class MethodConfig:
     per_device_train_batch_size: int = MISSING
     gradient_accumulation_steps: int = MISSING
     gradient_checkpointing: bool = MISSING
+    load_in_4bit: bool = MISSING
+    """Train on weights in 4-bit NormalFloat (QLoRA, https://arxiv.org/abs/2305.14314); the adapter
+    is merged into the unquantised ones."""
     learning_rate: float = MISSING
     save_steps: int = MISSING
     lora: LoraAdapterConfig = MISSING
@@ -137,6 +140,18 @@ class GRPOMethodConfig(MethodConfig):
     mask_truncated_completions: bool = MISSING
     pass_rate_range: list[float] | None = MISSING
     """Train only on problems whose pass rate in train_gen is within; null takes all."""
+    use_vllm: bool | None = MISSING
+    """Rollouts with vLLM; null: where `generation=vllm`."""
+    vllm_mode: str = MISSING
+    """`colocate`: in the training processes; `server`: at `vllm_server_base_url`."""
+    vllm_server_base_url: str | None = MISSING
+    vllm_gpu_memory_utilization: float = MISSING
+    """vLLM's share of each GPU in colocate mode."""
+    vllm_tensor_parallel_size: int = MISSING
+    vllm_enable_sleep_mode: bool = MISSING
+    """vLLM gives its memory back while the policy is optimised."""
+    vllm_importance_sampling_correction: bool = MISSING
+    """Weigh tokens by how the trainer's and vLLM's probabilities differ."""
     max_heldout_gap: float = MISSING
     """A warning when reward minus held-out reward grows by more during training."""
     reward: RewardConfig = MISSING
@@ -150,6 +165,9 @@ class GRPOMethodConfig(MethodConfig):
         check_option(self.beta >= 0, "method.beta", self)
         check_option(self.epsilon > 0, "method.epsilon", self)
         check_option(self.num_iterations >= 1, "method.num_iterations", self)
+        share = self.vllm_gpu_memory_utilization
+        check_option(0 < share < 1, "method.vllm_gpu_memory_utilization", self)
+        check_option(self.vllm_tensor_parallel_size >= 1, "method.vllm_tensor_parallel_size", self)
         check_option(0 < self.max_heldout_gap <= 1, "method.max_heldout_gap", self)
         self._check_choices()
         self._check_pass_rates()
@@ -159,6 +177,7 @@ class GRPOMethodConfig(MethodConfig):
             ("loss_type", ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")),
             ("importance_sampling_level", ("token", "sequence")),
             ("scale_rewards", ("group", "batch", "none")),
+            ("vllm_mode", ("colocate", "server")),
         ):
             if (value := getattr(self, name)) not in choices:
                 raise ConfigError(f"method.{name} is {value}: choose from {', '.join(choices)}.")
@@ -167,6 +186,27 @@ class GRPOMethodConfig(MethodConfig):
         given = self.pass_rate_range
         if given is not None and not (len(given) == 2 and 0 <= given[0] <= given[1] <= 1):
             raise ConfigError(f"method.pass_rate_range is {given}: give [lowest, highest] in 0…1.")
+
+    def check_rollouts(self, use_vllm: bool) -> None:
+        """Refuse rollouts with vLLM that cannot work, or would be biased.
+
+        Raises:
+            ConfigError: a server without address; truncated sampling under importance correction,
+                whose ratio is then of two different distributions.
+        """
+        if not use_vllm:
+            return
+        if self.vllm_mode == "server" and not self.vllm_server_base_url:
+            raise ConfigError(
+                "method.vllm_mode is server, but method.vllm_server_base_url is null: give the "
+                "address of a running `trl vllm-serve`, as http://localhost:8000."
+            )
+        if self.top_p < 1 and self.vllm_importance_sampling_correction:
+            raise ConfigError(
+                f"method.top_p is {self.top_p} while vLLM's importance sampling correction is on, "
+                "which would be biased: set method.top_p=1, or "
+                "method.vllm_importance_sampling_correction=false."
+            )
 
     def check_groups(self, num_processes: int) -> None:
         """Refuse a batch that is not made of whole groups.

@@ -126,8 +126,11 @@ def load_tokenizer(ref: ModelRef) -> Any:
     return tokenizer
 
 
-def load_model(ref: ModelRef) -> Any:
+def load_model(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
     """The model in `ref.dtype`, on the GPU where there is one.
+
+    `load_in_4bit`: its linear layers as NF4 with double quantisation
+    (https://arxiv.org/abs/2305.14314), computing in `ref.dtype`.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -136,13 +139,27 @@ def load_model(ref: ModelRef) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    dtype = getattr(torch, ref.dtype)
+    device = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
+    options = {"quantization_config": _nf4(dtype), "device_map": {"": device}}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            ref.path, revision=ref.revision, dtype=getattr(torch, ref.dtype)
+            ref.path, revision=ref.revision, dtype=dtype, **(options if load_in_4bit else {})
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_cannot_load(ref, "model", error)) from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model if load_in_4bit else model.to(device)
+
+
+def _nf4(dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def _cannot_load(ref: ModelRef, part: str, error: Exception) -> str:

@@ -17,10 +17,10 @@ from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation,
 from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
 from coderl_exp.generation import Generator
-from coderl_exp.generation.vllm import VLLMGenerator, check_vllm
+from coderl_exp.generation.vllm import VLLMGenerator, check_vllm, check_vllm_rollouts
 from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.memory import return_freed_memory
-from coderl_exp.method import check_trainer_options
+from coderl_exp.method import check_quantisation, check_trainer_options
 from coderl_exp.method.checkpoints import CHECKPOINTS, METRICS_FILE, read_metrics
 from coderl_exp.metrics import count_results, pass_at_k_per_problem, verdict_counts
 from coderl_exp.model import load_model, load_tokenizer, resolve_model
@@ -69,8 +69,11 @@ class Pipeline:
         self.store = Store(PROJECT_ROOT / Path(config.store_dir).expanduser())
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
-        if isinstance(config.generation, VLLMConfig):
+        check_quantisation(config.method)
+        if isinstance(config.generation, VLLMConfig) or config.rolls_out_with_vllm:
             check_vllm()
+        if config.rolls_out_with_vllm and "train" in self._selected:
+            check_vllm_rollouts()
         if isinstance(config.method, GRPOMethodConfig):
             config.method.check_groups(num_processes(config.accelerate))
         accelerate_file(config.accelerate)

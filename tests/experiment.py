@@ -50,8 +50,10 @@ class Experiment:
     def command(self, *extra: str, run: str = "run") -> list[str]:
         return [sys.executable, "-m", "coderl_exp", *self.arguments(*extra, run=run)]
 
-    def run(self, *extra: str, run: str = "run") -> subprocess.CompletedProcess[str]:
-        return run_cli(*self.arguments(*extra, run=run), timeout=240)
+    def run(
+        self, *extra: str, run: str = "run", timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        return run_cli(*self.arguments(*extra, run=run), timeout=timeout)
 
 
 def run_cli(

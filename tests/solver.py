@@ -46,8 +46,8 @@ def completion(body: str) -> str:
     return f"```python\ndef f(x):\n    return {body}\n```\n"
 
 
-def train_solver(folder: Path) -> None:
-    """Train on the four answers and save model and tokenizer."""
+def train_solver(folder: Path, head_dim: int = 16) -> None:
+    """Train on the four answers and save model and tokenizer; vLLM on a CPU needs 32 or more."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -72,6 +72,7 @@ def train_solver(folder: Path) -> None:
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
+            head_dim=head_dim,
             max_position_embeddings=1024,
             eos_token_id=2,
             pad_token_id=0,

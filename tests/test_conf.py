@@ -131,3 +131,24 @@ def test_every_accelerate_file_is_one_that_accelerate_reads() -> None:
 
     for file in sorted(Path(PROJECT_ROOT / "launchers" / "accelerate").glob("*.yaml")):
         assert load_config_from_file(str(file)).num_processes >= 1
+
+
+def test_grpo_samples_with_vllm_where_generation_does_unless_told_otherwise() -> None:
+    assert not composed("method=grpo").rolls_out_with_vllm
+    assert composed("method=grpo", "generation=vllm").rolls_out_with_vllm
+    assert not composed(
+        "method=grpo", "generation=vllm", "method.use_vllm=false"
+    ).rolls_out_with_vllm
+    assert not composed("method=dpo", "generation=vllm").rolls_out_with_vllm
+
+
+def test_rollouts_that_vllm_would_bias_or_cannot_find_are_refused() -> None:
+    vllm = ("method=grpo", "method.use_vllm=true")
+    with pytest.raises(ConfigError, match="biased"):
+        composed(*vllm, "method.top_p=0.9")
+    composed(*vllm, "method.top_p=0.9", "method.vllm_importance_sampling_correction=false")
+    composed("method=grpo", "method.top_p=0.9")
+    with pytest.raises(ConfigError, match=r"vllm_server_base_url is null"):
+        composed(*vllm, "method.vllm_mode=server")
+    with pytest.raises(ConfigError, match="choose from colocate, server"):
+        composed(*vllm, "method.vllm_mode=remote")

@@ -75,7 +75,7 @@ def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one
     killed = make_experiment(tmp_path, solver_folder)
     points = [
         "generate/*.partial/candidates.partial.jsonl",
-        "annotate/*.partial/*",
+        "annotate/*",
         "train/*.partial/checkpoints/checkpoint-2",
         "merge/*.partial/*",
         "analyze/*.partial",

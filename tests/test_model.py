@@ -99,3 +99,16 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     config = ModelConfig(name="x", path="org/model", revision=None, dtype=Dtype.float32)
     with pytest.raises(ModelError, match=r"org/model.*model\.path"):
         load_tokenizer(resolve_model(config, tmp_path / "d.json"))
+
+
+@pytest.mark.slow
+def test_four_bit_weights_answer_like_the_full_ones(model_folder: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    quantised = load_model(ref_of(model_folder), load_in_4bit=True)
+    full = load_model(ref_of(model_folder))
+    ids = torch.arange(3, 40)[None]
+    assert quantised.is_loaded_in_4bit
+    with torch.inference_mode():
+        one, other = full(ids).logits, quantised(ids).logits
+    assert not torch.equal(one, other)
+    assert torch.nn.functional.cosine_similarity(one, other, dim=-1).mean() > 0.75

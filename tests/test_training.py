@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from coderl_exp import method
 from coderl_exp.config import AccelerateConfig, DPOMethodConfig
 from coderl_exp.errors import ConfigError, TrainingError
+from coderl_exp.generation.vllm import check_vllm_rollouts
 from coderl_exp.launch import MetricsFollower, launch_training
-from coderl_exp.method import DPOJob, check_trainer_options
+from coderl_exp.method import DPOJob, check_quantisation, check_trainer_options
 from coderl_exp.method.checkpoints import forget_metrics_after, resume_point
 from coderl_exp.method.dpo import as_dataset, hold_out
 from coderl_exp.records import Message, ModelRef, PreferencePair, VerdictStatus
@@ -114,3 +117,16 @@ def test_a_failing_worker_is_an_error_that_names_the_log(tmp_path: Path) -> None
     )
     with pytest.raises(TrainingError, match=r"tokenizer of .*/none"):
         launch_training(job, accelerate, tmp_path / "train.log", lambda: None)
+
+
+def test_missing_bitsandbytes_are_told_before_work_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method, "find_spec", lambda _name: None)
+    check_quantisation(composed().method)
+    with pytest.raises(ConfigError, match=r"pip install .*\[qlora\]"):
+        check_quantisation(composed("method.load_in_4bit=true").method)
+
+
+def test_vllm_rollouts_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"method\.use_vllm=false"):
+        check_vllm_rollouts()

@@ -39,6 +39,17 @@ def check_vllm() -> None:
         )
 
 
+def check_vllm_rollouts() -> None:
+    """Raises: ConfigError: vLLM cannot follow a policy that is being trained on this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "GRPO's rollouts with vLLM need a GPU, as vLLM does not take new weights on a CPU: set "
+            "method.use_vllm=false to sample them with Transformers."
+        )
+
+
 class VLLMGenerator:
     """See the module's docstring. The engine starts with the first run."""
 
@@ -149,7 +160,7 @@ class EngineProcess:
     def _failure(self) -> GenerationError:
         code = self._process.wait()
         lines = self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        last = next((line for line in reversed(lines) if "Error" in line), "no error in the log")
-        return GenerationError(
-            f"vLLM ended with code {code} ({last.strip()}): see {self._log_file}"
-        )
+        errors = [line for line in lines if "Error" in line and "EngineDeadError" not in line]
+        # Each line begins with vLLM's prefix: process, date and source.
+        last = errors[-1].split("] ", 1)[-1].strip() if errors else "no error in its log"
+        return GenerationError(f"vLLM ended with code {code} ({last}): see {self._log_file}")

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -49,6 +50,7 @@ class GRPOJob(TrainJob):
     method: GRPOMethodConfig
     problems: Path
     num_heldout_tests: int
+    use_vllm: bool
     sandbox: SandboxConfig
 
 
@@ -86,6 +88,15 @@ def read_job(text: str) -> AnyJob:
 
 
 _JOBS: dict[str, type[AnyJob]] = {"dpo": DPOJob, "grpo": GRPOJob}
+
+
+def check_quantisation(method: MethodConfig) -> None:
+    """Raises: ConfigError: `load_in_4bit` without bitsandbytes."""
+    if method.load_in_4bit and find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "method.load_in_4bit needs bitsandbytes, which is not installed: "
+            "pip install -c constraints.txt -e '.[qlora]', or set method.load_in_4bit=false."
+        )
 
 
 def check_trainer_options(method: MethodConfig) -> None:

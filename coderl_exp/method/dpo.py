@@ -34,7 +34,7 @@ def train_dpo(job: DPOJob) -> TrainingResult:
             "tokens: raise it."
         )
     trainer = DPOTrainer(
-        model=load_model(job.model),
+        model=load_model(job.model, load_in_4bit=job.method.load_in_4bit),
         args=_arguments(job, has_eval=bool(eval_pairs)),
         train_dataset=as_dataset(train_pairs),
         eval_dataset=as_dataset(eval_pairs) if eval_pairs else None,

@@ -27,6 +27,10 @@ _PASSED_ON = (
     "epsilon_high", "loss_type", "importance_sampling_level", "scale_rewards", "num_iterations",
     "mask_truncated_completions",
 )  # fmt: skip
+_PASSED_ON_TO_VLLM = (
+    "vllm_mode", "vllm_server_base_url", "vllm_gpu_memory_utilization",
+    "vllm_tensor_parallel_size", "vllm_enable_sleep_mode", "vllm_importance_sampling_correction",
+)  # fmt: skip
 
 
 def train_grpo(job: GRPOJob) -> TrainingResult:
@@ -47,7 +51,7 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
             max_sandbox_error_rate=job.sandbox.max_sandbox_error_rate,
         )
         trainer = GRPOTrainer(
-            model=load_model(job.model),
+            model=load_model(job.model, load_in_4bit=job.method.load_in_4bit),
             reward_funcs=rewards.functions(),
             args=_arguments(job, rewards.weights()),
             train_dataset=as_prompts(problems.values()),
@@ -93,5 +97,8 @@ def _arguments(job: GRPOJob, reward_weights: list[float]) -> GRPOConfig:
         "reward_weights": reward_weights,
         "log_completions": True,
         "num_completions_to_print": 1,
+        "use_vllm": job.use_vllm,
     }
+    if job.use_vllm:
+        options |= {name: getattr(job.method, name) for name in _PASSED_ON_TO_VLLM}
     return GRPOConfig(**{**options, **job.method.trainer})
