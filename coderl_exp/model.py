@@ -137,8 +137,8 @@ def load_tokenizer(ref: ModelRef) -> Any:
     return tokenizer
 
 
-def load_model(ref: ModelRef) -> Any:
-    """The model in `ref.dtype`, on the GPU where there is one.
+def load_model(ref: ModelRef, *, place: bool = True) -> Any:
+    """The model in `ref.dtype`; `place`: on the GPU where there is one.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -153,7 +153,7 @@ def load_model(ref: ModelRef) -> Any:
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_cannot_load(ref, "model", error)) from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to("cuda") if place and torch.cuda.is_available() else model
 
 
 def _cannot_load(ref: ModelRef, part: str, error: Exception) -> str:
