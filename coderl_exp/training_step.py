@@ -69,7 +69,7 @@ def _grpo_job(
     return GRPOJob(
         method=method,
         model=model,
-        problems=work / stages.TRAIN_PROBLEMS,
+        problems=Path(stages.TRAIN_PROBLEMS),
         num_heldout_tests=config.dataset.num_heldout_tests,
         sandbox=config.sandbox,
         work=work,
@@ -111,6 +111,7 @@ def _step(
             config.accelerate,
             resources.run_dir / "train.log",
             partial(log_curve, resources.tracker),
+            resources.meeting,
         )
 
     key = StageKey(

@@ -10,7 +10,6 @@ import pytest
 from datasets import Dataset
 
 from coderl_exp import launch
-from coderl_exp.config import AccelerateConfig
 from coderl_exp.errors import ConfigError
 from coderl_exp.launch import accelerate_file, num_processes
 from tests.experiment import Experiment, make_experiment
@@ -90,10 +89,9 @@ def test_one_process_stays_one() -> None:
 
 
 def test_the_file_says_how_many_processes_unless_the_option_does() -> None:
-    file = "launchers/accelerate/ddp.yaml"
-    given = [None, 4]
+    given = ["null", "4"]
     counts = [
-        num_processes(AccelerateConfig(name="ddp", config_file=file, num_processes=count))
+        num_processes(composed("accelerate=ddp", f"accelerate.num_processes={count}").accelerate)
         for count in given
     ]
     assert counts == [2, 4]
