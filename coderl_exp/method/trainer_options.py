@@ -19,6 +19,10 @@ from coderl_exp.model import ModelRef, load_model
 
 def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
     """By TRL's names; `method.trainer` is not among them."""
+    is_parallel_on_cpu = _is_parallel_on_cpu()
+    if is_parallel_on_cpu:
+        # Accelerate would take `cpu:0`, a place that torch cannot load a checkpoint to.
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     return {
         "output_dir": str(job.work / CHECKPOINTS),
         "num_train_epochs": method.num_train_epochs,
@@ -33,7 +37,7 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
         "logging_steps": 1,
         "seed": job.seed,
         "bf16": torch.cuda.is_available() and job.model.dtype == "bfloat16",
-        "use_cpu": _is_parallel_on_cpu(),
+        "use_cpu": is_parallel_on_cpu,
         "report_to": "none",
         "disable_tqdm": True,
     }
