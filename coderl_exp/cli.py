@@ -126,6 +126,10 @@ def run_experiment(config: Config, run_dir: Path, config_yaml: str) -> None:
     if config.plan:
         print_plan(pipeline)
         return
+    if pipeline.meeting.machines.rank > 0:
+        with pipeline.meeting:
+            pipeline.join()
+        return
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     pipeline.tracker = make_tracker(
         config.tracking,
@@ -137,7 +141,8 @@ def run_experiment(config: Config, run_dir: Path, config_yaml: str) -> None:
     )
     exit_code = 1
     try:
-        pipeline.run()
+        with pipeline.meeting:
+            pipeline.run()
         finish_run(pipeline, shlex.join(["python", "-m", "coderl_exp", *overrides]), config_yaml)
         exit_code = 0
     finally:

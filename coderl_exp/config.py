@@ -99,6 +99,12 @@ class Config:
             )
         if isinstance(self.method, GRPOMethodConfig):
             self.method.check_rollouts(self.rolls_out_with_vllm)
+        if self.accelerate.name == "fsdp" and self.method.trainer.get("precompute_ref_log_probs"):
+            raise ConfigError(
+                "method.trainer.precompute_ref_log_probs needs the model before it is spread over "
+                "the processes, which accelerate=fsdp does not have: leave it out, or choose "
+                "accelerate=ddp."
+            )
         if "/" in self.experiment:
             raise ConfigError(f"experiment_name is {self.experiment_name}: it may have no slash.")
         if self.seed < 0:

@@ -20,9 +20,11 @@ from pydantic import TypeAdapter
 
 from coderl_exp.config import AccelerateConfig, project_path
 from coderl_exp.errors import ConfigError, TrainingError
+from coderl_exp.machines import find_machines
+from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob
 from coderl_exp.store import write_atomically
-from coderl_exp.worker import ERROR_FILE
+from coderl_exp.worker import ERROR_FILE, JOB_FILE
 
 POLL_INTERVAL_S = 0.5
 GRACE_S = 10.0
@@ -31,17 +33,44 @@ _FULL_DISK_BYTES = 2**20
 
 
 def launch_training(
-    job: AnyJob, accelerate: AccelerateConfig, log_file: Path, on_poll: Callable[[], None]
+    job: AnyJob,
+    accelerate: AccelerateConfig,
+    log_file: Path,
+    on_poll: Callable[[], None],
+    meeting: Meeting,
 ) -> None:
     """Run `job` under `accelerate launch`; `on_poll` is called about twice a second meanwhile.
 
     Raises:
-        TrainingError: the processes failed; names the log.
+        TrainingError: the processes failed, here or on another machine; names the log.
     """
-    job_file = job.work / "job.json"
+    job_file = job.work / JOB_FILE
     write_atomically(job_file, TypeAdapter(type(job)).dump_json(job, indent=2).decode())
     (job.work / ERROR_FILE).unlink(missing_ok=True)
+    meeting.begin(job_file)
+    _run(job_file, accelerate, log_file, on_poll, meeting)
+
+
+def join_training(
+    job_file: Path, accelerate: AccelerateConfig, log_file: Path, meeting: Meeting
+) -> None:
+    """Run this machine's part of a training that the first machine has launched.
+
+    Raises:
+        TrainingError: as `launch_training`.
+    """
+    _run(job_file, accelerate, log_file, lambda: None, meeting)
+
+
+def _run(
+    job_file: Path,
+    accelerate: AccelerateConfig,
+    log_file: Path,
+    on_poll: Callable[[], None],
+    meeting: Meeting,
+) -> None:
     with log_file.open("ab") as log:
+        log_start = log.tell()
         process = subprocess.Popen(
             _command(accelerate, job_file),
             stdin=subprocess.PIPE,
@@ -53,14 +82,16 @@ def launch_training(
     try:
         while process.poll() is None:
             on_poll()
+            meeting.check()
             time.sleep(POLL_INTERVAL_S)
         on_poll()
     finally:
         _end(process)
     if process.returncode:
-        if shutil.disk_usage(job.work).free < _FULL_DISK_BYTES:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.work))
-        raise TrainingError(_failure(job, process.returncode, log_file))
+        disk = job_file.parents[1]  # still there where the first machine has already finished
+        if shutil.disk_usage(disk).free < _FULL_DISK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(disk))
+        raise TrainingError(_failure(job_file.parent, process.returncode, log_file, log_start))
 
 
 def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
@@ -69,7 +100,8 @@ def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
     `single` sees one GPU: with several the Trainer would multiply the batch by their number.
     """
     num_cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    threads = str(max(1, num_cpus // num_processes(accelerate)))
+    num_here = num_processes(accelerate) // find_machines(accelerate, os.environ).count
+    threads = str(max(1, num_cpus // num_here))
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "CODERL_LAUNCHED": "1"}
     if accelerate.name == "single":
         environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(
@@ -78,8 +110,23 @@ def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
     return environment
 
 
+def check_launch(accelerate: AccelerateConfig) -> None:
+    """Whether training can be launched like this.
+
+    Raises:
+        ConfigError: a file or a package is missing, or the machines are not what they should be.
+    """
+    accelerate_file(accelerate)
+    total, machines = num_processes(accelerate), find_machines(accelerate, os.environ)
+    if total % machines.count:
+        raise ConfigError(
+            f"accelerate.num_processes is {total} on {machines.count} machines: give a multiple "
+            "of their number."
+        )
+
+
 def num_processes(accelerate: AccelerateConfig) -> int:
-    """How many processes train together."""
+    """How many processes train together, on all machines."""
     if accelerate.num_processes is not None:
         return accelerate.num_processes
     file = yaml.safe_load(accelerate_file(accelerate).read_text(encoding="utf-8"))
@@ -106,12 +153,18 @@ def accelerate_file(accelerate: AccelerateConfig) -> Path:
 
 
 def _command(accelerate: AccelerateConfig, job_file: Path) -> list[str]:
-    config_file = accelerate_file(accelerate)
-    launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-    options = ["--config_file", str(config_file)]
-    if accelerate.num_processes is not None:
-        options += ["--num_processes", str(accelerate.num_processes)]
-    return [*launcher, *options, "-m", "coderl_exp.worker", str(job_file)]
+    machines = find_machines(accelerate, os.environ)
+    options: dict[str, object] = {
+        "config_file": accelerate_file(accelerate),
+        "num_processes": num_processes(accelerate),
+        "num_machines": machines.count,
+        "machine_rank": machines.rank,
+        "main_process_ip": machines.main_ip,
+        "main_process_port": machines.main_port,
+    }
+    flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", *flags]
+    return [*launcher, "-m", "coderl_exp.worker", str(job_file)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -131,13 +184,19 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _failure(job: AnyJob, code: int, log_file: Path) -> str:
-    error_file = job.work / ERROR_FILE
+def _failure(work: Path, code: int, log_file: Path, log_start: int) -> str:
+    """What a training process said, or what the log says of this attempt."""
+    error_file = work / ERROR_FILE
     if error_file.is_file():
         return error_file.read_text(encoding="utf-8").strip()
-    lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last = next((line for line in reversed(lines) if "Error" in line), "no error in the log")
-    return f"training ended with code {code} ({last.strip()}): see {log_file}"
+    log = log_file.read_bytes()[log_start:].decode(errors="replace")
+    lines = [line.strip() for line in log.splitlines() if "ChildFailedError" not in line]
+    killed = [line for line in lines if "SIGKILL" in line]
+    errors = killed or [line for line in lines if "Error" in line]
+    return (
+        f"training ended with code {code} ({errors[-1] if errors else 'no error in the log'}): "
+        f"see {log_file}"
+    )
 
 
 class MetricsFollower:

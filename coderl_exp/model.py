@@ -126,8 +126,8 @@ def load_tokenizer(ref: ModelRef) -> Any:
     return tokenizer
 
 
-def load_model(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
-    """The model in `ref.dtype`, on the GPU where there is one.
+def load_model(ref: ModelRef, *, place: bool = True, load_in_4bit: bool = False) -> Any:
+    """The model in `ref.dtype`; `place`: on the GPU where there is one.
 
     `load_in_4bit`: its linear layers as NF4 with double quantisation
     (https://arxiv.org/abs/2305.14314), computing in `ref.dtype`.
@@ -148,7 +148,7 @@ def load_model(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_cannot_load(ref, "model", error)) from error
-    return model if load_in_4bit else model.to(device)
+    return model.to(device) if place and not load_in_4bit else model
 
 
 def _nf4(dtype: Any) -> Any:

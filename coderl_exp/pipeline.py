@@ -18,7 +18,8 @@ from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
 from coderl_exp.generation import Generator
 from coderl_exp.generation.vllm import VLLMGenerator, check_vllm, check_vllm_rollouts
-from coderl_exp.launch import accelerate_file, num_processes
+from coderl_exp.launch import check_launch, join_training, num_processes
+from coderl_exp.meeting import make_meeting
 from coderl_exp.memory import return_freed_memory
 from coderl_exp.method import check_quantisation, check_trainer_options
 from coderl_exp.method.checkpoints import CHECKPOINTS, METRICS_FILE, read_metrics
@@ -76,7 +77,7 @@ class Pipeline:
             check_vllm_rollouts()
         if isinstance(config.method, GRPOMethodConfig):
             config.method.check_groups(num_processes(config.accelerate))
-        accelerate_file(config.accelerate)
+        check_launch(config.accelerate)
         problems = load_dataset(config.dataset)
         for problem in problems:
             setup_imports(problem.setup_code)
@@ -84,6 +85,8 @@ class Pipeline:
                 plan_test(test, problem.entry_point, problem.setup_code)
         base = resolve_model(config.model, self.store.root / "model_digests.json")
         self.steps = ExperimentSteps(config, problems, base)
+        training = self.store.path(self._step("train").key)
+        self.meeting = make_meeting(config.accelerate, training)
         self.artefacts: dict[str, Artefact] = {}
         self._loaded: tuple[ModelRef, Generator] | None = None
         self._judge: Judge | None = None
@@ -102,6 +105,22 @@ class Pipeline:
                 console.print(f"{step.name}: reused from the store", style="dim")
             self._publish(step.name, artefact)
         self.release_model()
+
+    def join(self) -> None:
+        """What a machine other than the first does: take part in the training, if there is one.
+
+        Raises:
+            TrainingError: it failed, here or on another machine.
+        """
+        if "train" not in self._selected:
+            return
+        machines, key = self.meeting.machines, self._step("train").key
+        console.print(f"machine {machines.rank} of {machines.count}: waiting for the training")
+        job_file = self.meeting.wait_for_job(partial(self.store.contains, key))
+        if job_file is not None:
+            console.print(f"machine {machines.rank}: training")
+            log_file = self.run_dir / f"train.machine{machines.rank}.log"
+            join_training(job_file, self.config.accelerate, log_file, self.meeting)
 
     def selected_steps(self) -> list[Step]:
         return [step for step in self.steps.all if step.stage in self._selected]

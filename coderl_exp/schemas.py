@@ -222,14 +222,32 @@ class AccelerateConfig:
     """Relative to the project."""
     num_processes: int | None = MISSING
     """On all machines together; null takes the file's."""
+    num_machines: int | None = MISSING
+    """Null takes Slurm's: as many as this job step has nodes."""
+    machine_rank: int | None = MISSING
+    main_process_ip: str | None = MISSING
+    """Of the machine with rank 0, as the others reach it."""
+    main_process_port: int | None = MISSING
+    machine_timeout_s: float = MISSING
+    """A machine that gives no sign of life for so long ends the training."""
 
     def __post_init__(self) -> None:
-        count = self.num_processes
-        check_option(count is None or count >= 1, "accelerate.num_processes", self)
-        if self.name == "single" and count not in (None, 1):
+        for name in ("num_processes", "num_machines", "main_process_port"):
+            value = getattr(self, name)
+            check_option(value is None or value >= 1, f"accelerate.{name}", self)
+        rank = self.machine_rank
+        check_option(rank is None or rank >= 0, "accelerate.machine_rank", self)
+        check_option(self.machine_timeout_s >= 10, "accelerate.machine_timeout_s", self)
+        for name in ("num_processes", "num_machines"):
+            if self.name == "single" and getattr(self, name) not in (None, 1):
+                raise ConfigError(
+                    f"accelerate.{name} is {getattr(self, name)}, but accelerate=single is one "
+                    "process: choose accelerate=ddp, zero2, zero3 or fsdp."
+                )
+        if self.name in ("zero3", "fsdp") and self.num_processes == 1:
             raise ConfigError(
-                f"accelerate.num_processes is {count}, but accelerate=single is one process: "
-                "choose accelerate=ddp or zero2."
+                f"accelerate.num_processes is 1, but accelerate={self.name} spreads the model "
+                "over several: give 2 or more, or choose accelerate=single."
             )
 
 

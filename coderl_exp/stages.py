@@ -19,6 +19,7 @@ from coderl_exp.generation import Generator
 from coderl_exp.generation.batching import Request, make_units
 from coderl_exp.judging import read_judged
 from coderl_exp.launch import MetricsFollower, launch_training
+from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob, DPOJob, TrainingResult
 from coderl_exp.method.checkpoints import METRICS_FILE, forget_metrics_after, resume_point
 from coderl_exp.metrics import count_results, pass_at_k
@@ -156,6 +157,7 @@ def train(
     accelerate: AccelerateConfig,
     log_file: Path,
     on_metrics: Callable[[Mapping[str, float]], None],
+    meeting: Meeting,
 ) -> Summary:
     """Train the adapter in processes of its own; curves arrive while it runs.
 
@@ -182,7 +184,7 @@ def train(
                 bar.advance(percent - shown, note + "".join(shown_values))
                 shown = percent
 
-        launch_training(job, accelerate, log_file, poll)
+        launch_training(job, accelerate, log_file, poll, meeting)
     result = TypeAdapter(TrainingResult).validate_json((job.work / RESULT_FILE).read_text())
     return Summary(
         counts={"steps": result.num_steps, **result.counts},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coderl_exp.generation import Generator
+from coderl_exp.meeting import Meeting
 from coderl_exp.records import ModelRef
 from coderl_exp.sandbox import Judge
 from coderl_exp.store import StageKey, Summary
@@ -18,10 +19,11 @@ VERSIONS = {"generate": 1, "annotate": 2, "rl_build": 1, "train": 1, "merge": 1,
 
 
 class Resources(Protocol):
-    """What steps share while a run lasts: loaded models, the judge, the tracker."""
+    """What steps share while a run lasts: loaded models, the judge, the tracker, the machines."""
 
     tracker: Tracker
     run_dir: Path
+    meeting: Meeting
 
     def generator(self, model: ModelRef) -> Generator:
         """A generator on that model; the last model stays loaded."""

@@ -68,7 +68,7 @@ def _grpo_job(
     return GRPOJob(
         method=method,
         model=model,
-        problems=work / stages.TRAIN_PROBLEMS,
+        problems=Path(stages.TRAIN_PROBLEMS),
         num_heldout_tests=config.dataset.num_heldout_tests,
         use_vllm=config.rolls_out_with_vllm,
         sandbox=config.sandbox,
@@ -112,6 +112,7 @@ def _step(
             config.accelerate,
             resources.run_dir / "train.log",
             partial(log_curve, resources.tracker),
+            resources.meeting,
         )
 
     key = StageKey(

@@ -1,6 +1,8 @@
-"""The process that `accelerate launch` starts: `python -m coderl_exp.worker JOB.json`.
+"""The process that `accelerate launch` starts: `python -m coderl_exp.worker JOB.json [WORK]`.
 
-It ends when whoever launched it ends: its standard input is a pipe that the launcher holds open.
+WORK takes the place of the job's own folder; with it a job can be run again by hand.
+Launched by the pipeline, it ends when the pipeline ends: its standard input is a pipe that the
+pipeline holds open.
 A deliberate error is left in `error.txt` beside the job, for the launcher to show.
 """
 
@@ -10,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from coderl_exp.errors import CoderlError
@@ -19,17 +21,20 @@ from coderl_exp.method import read_job, train
 from coderl_exp.model import silence_libraries
 from coderl_exp.store import write_json
 
+JOB_FILE = "job.json"
 RESULT_FILE = "training.json"
 ERROR_FILE = "error.txt"
 
 
 def main() -> None:
-    job_file = Path(sys.argv[1])
     if "CODERL_LAUNCHED" in os.environ:
         threading.Thread(target=_die_with_launcher, daemon=True).start()
     silence_libraries()
     keep_freed_memory()
-    job = read_job(job_file.read_text(encoding="utf-8"))
+    job = read_job(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        job = replace(job, work=Path(sys.argv[2]).resolve())
+        job.work.mkdir(parents=True, exist_ok=True)
     try:
         result = train(job)
     except (CoderlError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from coderl_exp.config import PROJECT_ROOT
+from coderl_exp.method.checkpoints import read_metrics, resume_point
 from tests.experiment import (
     ENVIRONMENT,
     Experiment,
@@ -25,6 +27,12 @@ from tests.experiment import (
 pytestmark = pytest.mark.slow
 
 DEADLINE_S = 120
+NUM_STEPS = 12
+TWO_PROCESSES = (
+    f"method.max_steps={NUM_STEPS}",
+    "method.per_device_train_batch_size=2",
+    "method.gradient_accumulation_steps=1",
+)
 
 
 def start(experiment: Experiment, *extra: str) -> subprocess.Popen[str]:
@@ -48,14 +56,19 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
+def live_processes(root: Path) -> list[psutil.Process]:
+    """Those that work on this experiment, by their command lines."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if str(root) in " ".join(process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
 def processes_of(root: Path) -> list[str]:
     """Command lines of live processes that work on this experiment."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if str(root) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(line)
-    return found
+    return [" ".join(process.info["cmdline"]) for process in live_processes(root)]
 
 
 def assert_no_orphans(root: Path) -> None:
@@ -96,17 +109,72 @@ def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one
     assert adapter_weights(tmp_path / "run") == adapter_weights(tmp_path / "other" / "run")
 
 
+@pytest.mark.parametrize("choice", ["single", "ddp"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_training_ends_every_process(
-    number: int, code: int, tmp_path: Path, solver_folder: Path
+    number: int, code: int, choice: str, tmp_path: Path, solver_folder: Path
 ) -> None:
     experiment = make_experiment(tmp_path, solver_folder)
-    process = start(experiment, "method.max_steps=500")
+    process = start(experiment, "method.max_steps=500", f"accelerate={choice}")
     wait_for(in_progress(experiment, "train/*.partial/metrics.jsonl"), process)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert "the same command continues" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    assert_no_orphans(tmp_path)
+
+
+def losses(run_dir: Path) -> list[tuple[float, float]]:
+    """Loss and gradient of every step.
+
+    Not all of a row: of an epoch's last batch, which processes fill up, Accelerate drops the
+    surplus from the averages, but not in a training that continues right before it.
+    """
+    rows = read_metrics((run_dir / "artifacts" / "checkpoints").resolve().parent)
+    return [(row["loss"], row["grad_norm"]) for row in rows if "loss" in row]
+
+
+@pytest.mark.parametrize("choice", ["ddp", "fsdp"])
+def test_a_killed_training_of_two_processes_continues_at_its_last_checkpoint(
+    choice: str, tmp_path: Path, solver_folder: Path
+) -> None:
+    options = ("stages=[train_gen,rl_build,train]", f"accelerate={choice}", *TWO_PROCESSES)
+    killed = make_experiment(tmp_path, solver_folder)
+    process = start(killed, *options)
+    wait_for(in_progress(killed, "train/*.partial/checkpoints/checkpoint-4"), process)
+    process.kill()
+    process.wait()
+    assert_no_orphans(tmp_path)
+    (work,) = (tmp_path / "store" / "train").glob("*.partial")
+    checkpoint = resume_point(work)
+    assert checkpoint is not None
+    done = killed.run("tracking=none", *options, run="continued")
+    assert done.returncode == 0, done.stderr
+    steps_taken = (tmp_path / "continued" / "train.log").read_text().count("{'loss'")
+    assert steps_taken == NUM_STEPS - checkpoint.step
+    (tmp_path / "other").mkdir()
+    undisturbed = make_experiment(tmp_path / "other", solver_folder)
+    all_but_train = shutil.ignore_patterns("train")
+    shutil.copytree(tmp_path / "store", undisturbed.root / "store", ignore=all_but_train)
+    assert undisturbed.run("tracking=none", *options).returncode == 0
+    assert losses(tmp_path / "continued") == losses(undisturbed.root / "run")
+    assert adapter_weights(tmp_path / "continued") == adapter_weights(undisturbed.root / "run")
+
+
+def test_a_killed_training_process_ends_the_run_and_the_others(
+    tmp_path: Path, solver_folder: Path
+) -> None:
+    experiment = make_experiment(tmp_path, solver_folder)
+    process = start(experiment, "method.max_steps=500", "accelerate=ddp")
+    wait_for(in_progress(experiment, "train/*.partial/checkpoints/checkpoint-2"), process)
+    ranks = [p for p in live_processes(tmp_path) if "coderl_exp.worker" in p.cmdline()]
+    ranks = [p for p in ranks if "accelerate.commands.launch" not in p.cmdline()]
+    assert len(ranks) == 2
+    ranks[1].kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"training ended with code 1 \(.*SIGKILL.*\): see .*log", stderr)
     assert "Traceback" not in stderr
     assert_no_orphans(tmp_path)
 

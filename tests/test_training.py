@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from coderl_exp import method
-from coderl_exp.config import AccelerateConfig, DPOMethodConfig
+from coderl_exp.config import DPOMethodConfig
 from coderl_exp.errors import ConfigError, TrainingError
 from coderl_exp.generation.vllm import check_vllm_rollouts
 from coderl_exp.launch import MetricsFollower, launch_training
+from coderl_exp.meeting import make_meeting
 from coderl_exp.method import DPOJob, check_quantisation, check_trainer_options
 from coderl_exp.method.checkpoints import forget_metrics_after, resume_point
 from coderl_exp.method.dpo import as_dataset, hold_out
@@ -112,11 +113,9 @@ def test_a_failing_worker_is_an_error_that_names_the_log(tmp_path: Path) -> None
         work=tmp_path,
         seed=0,
     )
-    accelerate = AccelerateConfig(
-        name="single", config_file="launchers/accelerate/single.yaml", num_processes=None
-    )
+    meeting = make_meeting(config.accelerate, tmp_path / "key")
     with pytest.raises(TrainingError, match=r"tokenizer of .*/none"):
-        launch_training(job, accelerate, tmp_path / "train.log", lambda: None)
+        launch_training(job, config.accelerate, tmp_path / "train.log", lambda: None, meeting)
 
 
 def test_missing_bitsandbytes_are_told_before_work_starts(monkeypatch: pytest.MonkeyPatch) -> None:

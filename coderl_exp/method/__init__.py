@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class GRPOJob(TrainJob):
 
     method: GRPOMethodConfig
     problems: Path
+    """In the file, relative to the file's folder."""
     num_heldout_tests: int
     use_vllm: bool
     sandbox: SandboxConfig
@@ -81,10 +82,14 @@ def train(job: AnyJob) -> TrainingResult:
             return train_grpo(job)
 
 
-def read_job(text: str) -> AnyJob:
-    """The job that was written as JSON."""
+def read_job(path: Path) -> AnyJob:
+    """The job that was written as JSON, also from a folder that was moved since."""
+    text = path.read_text(encoding="utf-8")
     name = json.loads(text)["method"]["name"]
-    return TypeAdapter(_JOBS[name]).validate_json(text)
+    job: AnyJob = TypeAdapter(_JOBS[name]).validate_json(text)
+    if isinstance(job, GRPOJob):
+        return replace(job, problems=path.parent / job.problems)
+    return job
 
 
 _JOBS: dict[str, type[AnyJob]] = {"dpo": DPOJob, "grpo": GRPOJob}

@@ -13,8 +13,8 @@ from trl import DPOConfig, DPOTrainer
 from coderl_exp.errors import TrainingError
 from coderl_exp.method import DPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit
-from coderl_exp.model import load_model, load_tokenizer
+from coderl_exp.method.trainer_options import common_options, fit, load_policy
+from coderl_exp.model import load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
 
@@ -33,9 +33,10 @@ def train_dpo(job: DPOJob) -> TrainingResult:
             f"none of {len(pairs)} pairs fits into method.max_length={job.method.max_length} "
             "tokens: raise it."
         )
+    arguments = _arguments(job, has_eval=bool(eval_pairs))
     trainer = DPOTrainer(
-        model=load_model(job.model, load_in_4bit=job.method.load_in_4bit),
-        args=_arguments(job, has_eval=bool(eval_pairs)),
+        model=load_policy(job.model, load_in_4bit=job.method.load_in_4bit),
+        args=arguments,
         train_dataset=as_dataset(train_pairs),
         eval_dataset=as_dataset(eval_pairs) if eval_pairs else None,
         processing_class=tokenizer,

@@ -14,8 +14,8 @@ from trl import GRPOConfig, GRPOTrainer
 from coderl_exp.config import RewardKind, SandboxConfig
 from coderl_exp.method import GRPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit
-from coderl_exp.model import load_model, load_tokenizer
+from coderl_exp.method.trainer_options import common_options, fit, load_policy
+from coderl_exp.model import load_tokenizer
 from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.rewards import Rewards
@@ -50,10 +50,11 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
             max_completion_length=job.method.max_completion_length,
             max_sandbox_error_rate=job.sandbox.max_sandbox_error_rate,
         )
+        arguments = _arguments(job, rewards.weights())
         trainer = GRPOTrainer(
-            model=load_model(job.model, load_in_4bit=job.method.load_in_4bit),
+            model=load_policy(job.model, load_in_4bit=job.method.load_in_4bit),
             reward_funcs=rewards.functions(),
-            args=_arguments(job, rewards.weights()),
+            args=arguments,
             train_dataset=as_prompts(problems.values()),
             processing_class=load_tokenizer(job.model),
             peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
@@ -71,7 +72,7 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
 
 def judge_config(job: GRPOJob) -> SandboxConfig:
     """The judge of one training process: its share of the CPUs, all tests where they count."""
-    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     num_workers = job.sandbox.num_workers or max(1, (os.cpu_count() or 1) // num_processes)
     fraction = job.sandbox.fraction or job.method.reward.kind is RewardKind.fraction
     return replace(job.sandbox, num_workers=num_workers, fraction=fraction)

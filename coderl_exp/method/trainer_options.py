@@ -7,14 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType, broadcast_object_list
 
 from coderl_exp.config import MethodConfig
+from coderl_exp.errors import TrainingError
 from coderl_exp.method import TrainJob
 from coderl_exp.method.checkpoints import CHECKPOINTS, resume_point
+from coderl_exp.model import load_model
+from coderl_exp.records import ModelRef
 
 
 def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
     """By TRL's names; `method.trainer` is not among them."""
+    is_parallel_on_cpu = _is_parallel_on_cpu()
+    if is_parallel_on_cpu:
+        # Accelerate would take `cpu:0`, a place that torch cannot load a checkpoint to.
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     return {
         "output_dir": str(job.work / CHECKPOINTS),
         "num_train_epochs": method.num_train_epochs,
@@ -29,17 +38,45 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
         "logging_steps": 1,
         "seed": job.seed,
         "bf16": torch.cuda.is_available() and job.model.dtype == "bfloat16",
-        "use_cpu": _is_parallel_on_cpu(),
+        "use_cpu": is_parallel_on_cpu,
         "report_to": "none",
         "disable_tqdm": True,
     }
 
 
 def fit(trainer: Any, work: Path) -> None:
-    """Train, continuing from the last checkpoint in `work`, and write the adapter there."""
+    """Train, continuing from the last checkpoint in `work`, and write the adapter there.
+
+    The first process says which checkpoint it is: on a shared disk another may see an older state.
+
+    Raises:
+        TrainingError: FSDP was asked for, but the trainer would not shard.
+    """
+    if _wants_fsdp() and not trainer.is_fsdp_enabled:
+        raise TrainingError(
+            "accelerate=fsdp would train without sharding on this machine: choose accelerate=ddp."
+        )
     checkpoint = resume_point(work)
-    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    (path,) = broadcast_object_list([str(checkpoint.path) if checkpoint else None])
+    trainer.train(resume_from_checkpoint=path)
     trainer.save_model(str(work / "adapter"))
+
+
+def load_policy(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
+    """The model to train; the trainer puts it where it belongs.
+
+    To be called once the trainer's arguments exist: they connect the processes and give each its
+    GPU, so that with FSDP one process per machine reads the weights and sends them to the others.
+    """
+    state = PartialState()
+    if _wants_fsdp() and state.distributed_type is DistributedType.MULTI_CPU:
+        # Accelerate has FSDP for accelerators only; on CPUs it would silently train with DDP.
+        state.distributed_type = DistributedType.MULTI_GPU
+    return load_model(ref, place=False, load_in_4bit=load_in_4bit)
+
+
+def _wants_fsdp() -> bool:
+    return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def _is_parallel_on_cpu() -> bool:
