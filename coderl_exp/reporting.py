@@ -56,7 +56,7 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
     return RunReport(
         experiment=config.experiment,
         method=config.method.name,
-        model=config.model.path,
+        model=config.model.name_or_path,
         dataset=config.dataset.name,
         seed=config.seed,
         created_at=time.strftime("%Y-%m-%d %H:%M:%S %z"),

@@ -77,7 +77,7 @@ class ModelConfig:
     """The policy that is trained and evaluated."""
 
     name: str = MISSING
-    path: str = MISSING
+    name_or_path: str = MISSING
     """A folder, relative to the project, or a hub id."""
     revision: str | None = MISSING
     dtype: Dtype = MISSING

@@ -9,9 +9,7 @@ A deliberate error is left in `error.txt` beside the job, for the launcher to sh
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from coderl_exp.errors import CoderlError
 from coderl_exp.memory import keep_freed_memory
 from coderl_exp.method import read_job, train
 from coderl_exp.model import silence_libraries
+from coderl_exp.process_group import die_with_starter
 from coderl_exp.store import write_json
 
 JOB_FILE = "job.json"
@@ -28,7 +27,7 @@ ERROR_FILE = "error.txt"
 
 def main() -> None:
     if "CODERL_LAUNCHED" in os.environ:
-        threading.Thread(target=_die_with_launcher, daemon=True).start()
+        die_with_starter()
     silence_libraries()
     keep_freed_memory()
     job = read_job(Path(sys.argv[1]))
@@ -42,13 +41,6 @@ def main() -> None:
         raise
     if int(os.environ.get("RANK", "0")) == 0:
         write_json(job.work / RESULT_FILE, asdict(result))
-
-
-def _die_with_launcher() -> None:
-    # Not `sys.stdin.read()`: its lock, held by a daemon thread, aborts the interpreter's shutdown.
-    while os.read(0, 1):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Experiment:
     def arguments(self, *extra: str, run: str = "run") -> list[str]:
         return [
             f"dataset.path={self.dataset}",
-            f"model.path={self.model}",
+            f"model.name_or_path={self.model}",
             f"store_dir={self.root / 'store'}",
             f"hydra.run.dir={self.root / run}",
             "generation.max_tokens=60",

@@ -45,7 +45,7 @@ def assert_refused(result: object, *words: str) -> None:
         (["dataset.train_ids=[1,50]"], ["overlap"]),
         (["sandbox.isolation=none"], ["sandbox.isolation", "strict"]),
         (["dataset.path=/nowhere/data.jsonl"], ["/nowhere/data.jsonl", "does not exist"]),
-        (["model.path=/nowhere/model"], ["/nowhere/model", "does not exist"]),
+        (["model.name_or_path=/nowhere/model"], ["/nowhere/model", "does not exist"]),
         (["method.max_steps=0"], ["method.max_steps"]),
         (["seed=-1"], ["seed"]),
         (["experiment_name=a/b"], ["experiment_name", "slash"]),
@@ -59,7 +59,7 @@ def test_a_mistake_on_the_command_line_is_one_line(
     arguments: list[str], words: list[str], model_folder: Path, tmp_path: Path
 ) -> None:
     has_model = any(argument.startswith("model") for argument in arguments)
-    model = [] if has_model else [f"model.path={model_folder}"]
+    model = [] if has_model else [f"model.name_or_path={model_folder}"]
     run = [f"hydra.run.dir={tmp_path / 'run'}", f"store_dir={tmp_path / 'store'}"]
     assert_refused(run_cli(*model, *run, *arguments), *words)
     assert not (tmp_path / "store" / "generate").exists(), "work was begun"
@@ -100,7 +100,7 @@ def test_a_truncated_weights_file_is_named(model_folder: Path, tmp_path: Path) -
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert_refused(
-        make_experiment(tmp_path, folder).run("tracking=none"), str(folder), "model.path"
+        make_experiment(tmp_path, folder).run("tracking=none"), str(folder), "model.name_or_path"
     )
 
 

@@ -47,7 +47,7 @@ def test_a_failed_download_names_the_remedy(
         return subprocess.CompletedProcess([], 1, "", "ERROR: no network\n")
 
     monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(ModelError, match=r"no network.*model\.path"):
+    with pytest.raises(ModelError, match=r"no network.*model\.name_or_path"):
         fetch_model._download(tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_a_wrong_merge_is_stopped_by_the_gate(
 
 
 def config_of(folder: Path) -> ModelConfig:
-    return ModelConfig(name="tiny", path=str(folder), revision=None, dtype=Dtype.float32)
+    return ModelConfig(name="tiny", name_or_path=str(folder), revision=None, dtype=Dtype.float32)
 
 
 def test_a_model_is_named_by_its_weights(model_folder: Path, tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_a_remembered_digest_is_forgotten_when_a_file_changes(
 
 
 def test_a_hub_id_is_named_by_its_revision(tmp_path: Path) -> None:
-    config = ModelConfig(name="x", path="org/model", revision="abc", dtype=Dtype.bfloat16)
+    config = ModelConfig(name="x", name_or_path="org/model", revision="abc", dtype=Dtype.bfloat16)
     assert resolve_model(config, tmp_path / "d.json").identity == "org/model@abc"
 
 
 def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
-    config = ModelConfig(name="x", path="org/model", revision=None, dtype=Dtype.float32)
+    config = ModelConfig(name="x", name_or_path="org/model", revision=None, dtype=Dtype.float32)
     with pytest.raises(ModelError, match=r"org/model.*model\.path"):
         load_tokenizer(resolve_model(config, tmp_path / "d.json"))
 
