@@ -48,12 +48,9 @@ def resolve_model(config: ModelConfig, digest_cache: Path) -> ModelRef:
 
 
 def _resolve_hub(config: ModelConfig, folder: Path) -> ModelRef:
-    looks_local = (
-        config.name_or_path.startswith((".", "/", "~", "assets/"))
-        or config.name_or_path.count("/") != 1
-    )
-    if looks_local:
-        is_embedded = config.name_or_path == "assets/models/smollm2_135m"
+    given = config.name_or_path
+    if given.startswith((".", "/", "~", "assets/")) or given.count("/") != 1:
+        is_embedded = given == "assets/models/smollm2_135m"
         remedy = "run `make model` to fetch it" if is_embedded else "give a folder or a hub id"
         raise ModelError(
             f"model.name_or_path {folder} does not exist: {remedy}, or set model.name_or_path=…."
