@@ -99,16 +99,25 @@ class Config:
             )
         if isinstance(self.method, GRPOMethodConfig):
             self.method.check_rollouts(self.rolls_out_with_vllm)
-        if self.accelerate.name == "fsdp" and self.method.trainer.get("precompute_ref_log_probs"):
-            raise ConfigError(
-                "method.trainer.precompute_ref_log_probs needs the model before it is spread over "
-                "the processes, which accelerate=fsdp does not have: leave it out, or choose "
-                "accelerate=ddp."
-            )
+        self._check_sharding()
         if "/" in self.experiment:
             raise ConfigError(f"experiment_name is {self.experiment_name}: it may have no slash.")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: give 0 or more.")
+
+    def _check_sharding(self) -> None:
+        choice = self.accelerate.name
+        if choice in ("fsdp", "zero3") and self.method.load_in_4bit:
+            raise ConfigError(
+                f"method.load_in_4bit with accelerate={choice}: 4-bit weights are not spread over "
+                "processes; choose accelerate=ddp or zero2, or set method.load_in_4bit=false."
+            )
+        if choice == "fsdp" and self.method.trainer.get("precompute_ref_log_probs"):
+            raise ConfigError(
+                "method.trainer.precompute_ref_log_probs needs the whole model before training, "
+                "which accelerate=fsdp has in one process only: leave it out, or choose "
+                "accelerate=ddp."
+            )
 
     @property
     def num_test_candidates(self) -> int:

@@ -40,7 +40,7 @@ def find_machines(accelerate: AccelerateConfig, environment: Mapping[str, str]) 
         if value in (None, ""):
             raise ConfigError(
                 f"accelerate.num_machines is {count}, but accelerate.{option} is null and Slurm "
-                "does not tell it: set it (see docs/multi_node.md)."
+                "does not tell it: set it (see docs/launching.md)."
             )
     if int(rank or 0) >= count:
         raise ConfigError(f"accelerate.machine_rank is {rank} of {count} machines: 0 is the first.")

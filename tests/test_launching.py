@@ -160,6 +160,13 @@ def test_fsdp_has_no_model_to_precompute_with() -> None:
         composed("accelerate=fsdp", trainer)
 
 
+@pytest.mark.parametrize("choice", ["zero3", "fsdp"])
+def test_4_bit_weights_are_not_spread(choice: str) -> None:
+    composed("accelerate=zero2", "method.load_in_4bit=true")
+    with pytest.raises(ConfigError, match=f"load_in_4bit with accelerate={choice}"):
+        composed(f"accelerate={choice}", "method.load_in_4bit=true")
+
+
 def test_the_file_says_how_many_processes_unless_the_option_does() -> None:
     given = ["null", "4"]
     counts = [
