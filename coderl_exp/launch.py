@@ -24,6 +24,8 @@ from coderl_exp.method import AnyJob
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE
 
+WORKER = "coderl_exp.worker"
+"""The module that every training process runs."""
 POLL_INTERVAL_S = 0.5
 GRACE_S = 10.0
 _FULL_DISK_BYTES = 2**20
@@ -48,7 +50,7 @@ def launch_training(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(accelerate),
+            env=environment(accelerate),
         )
     try:
         while process.poll() is None:
@@ -63,7 +65,7 @@ def launch_training(
         raise TrainingError(_failure(job, process.returncode, log_file))
 
 
-def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
+def environment(accelerate: AccelerateConfig) -> dict[str, str]:
     """`accelerate launch` would give each process a single thread; they share all there are.
 
     `single` sees one GPU: with several the Trainer would multiply the batch by their number.
@@ -111,7 +113,7 @@ def _command(accelerate: AccelerateConfig, job_file: Path) -> list[str]:
     options = ["--config_file", str(config_file)]
     if accelerate.num_processes is not None:
         options += ["--num_processes", str(accelerate.num_processes)]
-    return [*launcher, *options, "-m", "coderl_exp.worker", str(job_file)]
+    return [*launcher, *options, "-m", WORKER, str(job_file)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
