@@ -26,6 +26,8 @@ from coderl_exp.process_group import end_group
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE, JOB_FILE
 
+WORKER = "coderl_exp.worker"
+"""The module that every training process runs."""
 POLL_INTERVAL_S = 0.5
 GRACE_S = 10.0
 _ENDED_BY_CHILD = re.compile("ChildFailedError|CalledProcessError")
@@ -79,7 +81,7 @@ def _run(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(accelerate),
+            env=environment(accelerate),
         )
     try:
         while process.poll() is None:
@@ -98,7 +100,7 @@ def _run(
         raise TrainingError(_failure(job_file.parent, process.returncode, log_file, log_start))
 
 
-def _environment(accelerate: AccelerateConfig) -> dict[str, str]:
+def environment(accelerate: AccelerateConfig) -> dict[str, str]:
     """`accelerate launch` would give each process a single thread; they share all there are.
 
     `single` sees one GPU: with several the Trainer would multiply the batch by their number.
@@ -168,7 +170,7 @@ def _command(accelerate: AccelerateConfig, job_file: Path) -> list[str]:
     }
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", *flags]
-    return [*launcher, "-m", "coderl_exp.worker", str(job_file)]
+    return [*launcher, "-m", WORKER, str(job_file)]
 
 
 def _failure(work: Path, code: int, log_file: Path, log_start: int) -> str:
