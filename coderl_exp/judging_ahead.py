@@ -19,8 +19,8 @@ from coderl_exp.sandbox.programs import program_for
 
 Name = tuple[str, int]
 """A candidate's task id and index."""
-_JUDGED_AGAIN = (VerdictStatus.timeout, VerdictStatus.sandbox_error)
-"""Generation may have been what slowed the machine down."""
+_CLEARLY_OVER = 1.2
+"""A program that used so many times its CPU limit was not only slowed down by the generation."""
 
 
 @dataclass(kw_only=True)
@@ -58,10 +58,10 @@ class JudgingAhead:
             yield self._add
         except BaseException:
             self._is_stopped = True
-            raise
-        finally:
             self._queue.put(None)
-            thread.join()
+            raise  # without waiting: the thread ends when the judge is closed
+        self._queue.put(None)
+        thread.join()
 
     def result(self) -> EarlyVerdicts:
         """The verdicts that are final; empty where no generation was followed.
@@ -78,22 +78,33 @@ class JudgingAhead:
             self._queue.put(candidate)
 
     def _run(self, judge: Judge) -> None:
-        waiting: deque[Name] = deque()
+        waiting: deque[tuple[Name, float]] = deque()
         try:
             timeouts = reference_timeouts(judge, self._problems.values(), self._config)
             for verdict in judge.run(self._programs(timeouts, waiting)):
-                name = waiting.popleft()
-                if verdict.status not in _JUDGED_AGAIN:
+                name, limit_s = waiting.popleft()
+                if _is_final(verdict, limit_s):
                     self._early.verdicts[name] = verdict
             self._early.timeouts = timeouts
         except SandboxError as error:
             self._error = error
 
-    def _programs(self, timeouts: Mapping[str, float], waiting: deque[Name]) -> Iterator[Program]:
+    def _programs(
+        self, timeouts: Mapping[str, float], waiting: deque[tuple[Name, float]]
+    ) -> Iterator[Program]:
         for candidate in iter(self._queue.get, None):
             if self._is_stopped:
                 return
             problem = self._problems[candidate.task_id]
             code = extract_code(candidate.completion, problem.entry_point).code
-            waiting.append((candidate.task_id, candidate.index))
-            yield program_for(problem, code, timeouts.get(problem.task_id))
+            limit_s = timeouts.get(problem.task_id)
+            name = candidate.task_id, candidate.index
+            waiting.append((name, limit_s or self._config.timeout_s))
+            yield program_for(problem, code, limit_s)
+
+
+def _is_final(verdict: Verdict, limit_s: float) -> bool:
+    """Not a failure of the judge, nor a timeout that the generation beside it may have caused."""
+    if verdict.status is VerdictStatus.timeout:
+        return verdict.usage is not None and verdict.usage.cpu_s > _CLEARLY_OVER * limit_s
+    return verdict.status is not VerdictStatus.sandbox_error

@@ -12,7 +12,7 @@ import pytest
 from coderl_exp.errors import SandboxError
 from coderl_exp.judging import annotate, read_judged
 from coderl_exp.judging_ahead import EarlyVerdicts, JudgingAhead
-from coderl_exp.records import Candidate, Program, Verdict, VerdictStatus, write_jsonl
+from coderl_exp.records import Candidate, Program, Usage, Verdict, VerdictStatus, write_jsonl
 from coderl_exp.sandbox import IsolationReport
 from tests.conftest import make_judged, make_problem, sandbox_config
 
@@ -27,7 +27,9 @@ class RecordingJudge:
         status: VerdictStatus = PASSED,
         error: SandboxError | None = None,
         pause_s: float = 0,
+        cpu_s: float = 0,
     ) -> None:
+        self._usage = Usage(cpu_s=cpu_s, wall_s=cpu_s, memory_mb=9.0)
         self._status, self._error, self._pause_s = status, error, pause_s
         self.judged: list[Program] = []
         self.three_judged = threading.Event()
@@ -38,7 +40,7 @@ class RecordingJudge:
                 raise self._error
             self.judged.append(program)
             time.sleep(self._pause_s)
-            yield Verdict(status=self._status, tests=(self._status,))
+            yield Verdict(status=self._status, tests=(self._status,), usage=self._usage)
             if len(self.judged) == 3:
                 self.three_judged.set()
 
@@ -87,13 +89,17 @@ def test_the_annotation_is_the_same_and_judges_only_what_is_left(tmp_path: Path)
     assert (len(rest.judged), len(everything.judged)) == (2, 5)
 
 
-def test_a_timeout_on_a_busy_machine_is_judged_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("cpu_s", "num_again"), [(1.1, 2), (1.3, 0)])
+def test_a_timeout_is_judged_again_unless_it_was_no_matter_of_a_busy_machine(
+    cpu_s: float, num_again: int, tmp_path: Path
+) -> None:
     judging = ahead()
-    with judging.following(lambda: RecordingJudge(TIMEOUT)) as add:
+    assert sandbox_config().timeout_s == 1.0
+    with judging.following(lambda: RecordingJudge(TIMEOUT, cpu_s=cpu_s)) as add:
         add(candidates(2))
     again = RecordingJudge()
     annotated(judging.result(), again, tmp_path / "work", 2)
-    assert len(again.judged) == 2
+    assert len(again.judged) == num_again
 
 
 def test_a_failing_judge_costs_no_candidates_and_is_told_at_the_annotation() -> None:
