@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,24 +127,24 @@ def test_who_wants_no_more_ends_the_engine(start: Callable[..., VLLMGenerator]) 
     assert descendants() == []
 
 
-def test_the_engine_ends_with_who_started_it(
-    start: Callable[..., VLLMGenerator], model_folder: Path, tmp_path: Path
+def test_an_engine_at_work_ends_with_who_started_it(
+    start: Callable[..., VLLMGenerator],
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start()  # for its environment
+    monkeypatch.setenv("STAND_IN_HANGS", "1")
+    log = tmp_path / "vllm.log"
     script = f"""
-import time
 from tests.test_vllm_client import ModelRef, Path, VLLMGenerator, requests_of, vllm_config
 model = ModelRef(path={str(model_folder)!r}, revision=None, dtype="float32", identity="")
-generator = VLLMGenerator(vllm_config(), model, Path({str(tmp_path / "log")!r}))
-list(generator.run([requests_of(1, 1)]))
-print("ready", flush=True)
-time.sleep(600)
+list(VLLMGenerator(vllm_config(), model, Path({str(log)!r})).run([requests_of(1, 1)]))
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=PROJECT_ROOT
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT)
+    deadline = time.monotonic() + 120
+    while not (log.exists() and "hanging" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     left = psutil.Process(process.pid).children(recursive=True)
     assert left
     process.kill()

@@ -1,7 +1,8 @@
 """A stand-in for the module `vllm`: the parts that `generation/vllm_engine.py` uses.
 
 Every request gets `STAND_IN_TEXT` as its completion, one token per step, two requests at a time.
-`STAND_IN_DIES_AFTER=n`: the engine fails after n steps, leaving a process behind.
+`STAND_IN_DIES_AFTER=n`: the engine fails after n steps, leaving a process behind that holds its
+pipes open; `STAND_IN_HANGS=1`: its first step never ends.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,8 +72,11 @@ class LLMEngine:
 
     def step(self) -> list[RequestOutput]:
         self.num_steps += 1
+        if "STAND_IN_HANGS" in os.environ:
+            print("hanging", file=sys.stderr, flush=True)
+            time.sleep(600)
         if str(self.num_steps) == os.environ.get("STAND_IN_DIES_AFTER"):
-            subprocess.Popen(["sleep", "600"])
+            subprocess.Popen(["sleep", "600"], close_fds=False)
             raise RuntimeError("the engine core is gone")
         return [self._advance(name) for name in list(self.requests)[:2]]
 
