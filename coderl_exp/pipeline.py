@@ -36,7 +36,7 @@ from coderl_exp.step import Step
 from coderl_exp.steps import ExperimentSteps
 from coderl_exp.store import Artefact, Store, write_json
 from coderl_exp.tracking import Tracker
-from coderl_exp.training_step import log_curve
+from coderl_exp.training_step import ROLLOUTS, log_curve, log_rollouts
 
 LINKS = {
     "train/candidates.jsonl": ("train_gen.candidates", stages.CANDIDATES),
@@ -49,7 +49,7 @@ LINKS = {
     "rl/pairs.jsonl": ("rl_build", stages.PAIRS),
     "rl/manifest.json": ("rl_build", stages.RL_MANIFEST),
     "train/metrics.jsonl": ("train", METRICS_FILE),
-    "train/rollouts": ("train", f"{CHECKPOINTS}/completions"),
+    "train/rollouts": ("train", ROLLOUTS),
     "adapter": ("train", "adapter"),
     "checkpoints": ("train", CHECKPOINTS),
     "merged_model": ("merge", stages.MERGED_MODEL),
@@ -198,8 +198,9 @@ class Pipeline:
         self.tracker.log_artefact(
             name.replace(".", "-"), manifest.key.stage, artefact.path, metadata
         )
-        if name == "train" and artefact.was_reused:
-            for row in read_metrics(artefact.path):
+        if name == "train":
+            log_rollouts(self.tracker, artefact.path)
+            for row in read_metrics(artefact.path) if artefact.was_reused else ():
                 log_curve(self.tracker, row)
         if name in ("baseline.verdicts", "test_after.verdicts"):
             self._evaluate("baseline" if name.startswith("baseline") else "after", artefact)

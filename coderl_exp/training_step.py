@@ -15,12 +15,15 @@ from coderl_exp.errors import ConfigError
 from coderl_exp.extraction import EXTRACTION_VERSION
 from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.method import AnyJob, DPOJob, GRPOJob
+from coderl_exp.method.checkpoints import CHECKPOINTS
 from coderl_exp.prompts import PROMPT_VERSION
 from coderl_exp.records import ModelRef, Problem, to_json, write_jsonl
 from coderl_exp.step import VERSIONS, Resources, Step
 from coderl_exp.store import StageKey, Summary, digest_of, digest_of_file
 from coderl_exp.tracking import Tracker
 
+ROLLOUTS = f"{CHECKPOINTS}/completions"
+_ROLLOUTS_PER_STEP = 16
 MakeJob = Callable[[Resources, Path], AnyJob]
 
 
@@ -140,6 +143,24 @@ def log_curve(tracker: Tracker, row: Mapping[str, float]) -> None:
     values = {f"train/{name}": value for name, value in row.items()
               if name not in ("step", "max_steps")}  # fmt: skip
     tracker.log(values, step=int(row["step"]))
+
+
+def log_rollouts(tracker: Tracker, training: Path) -> None:
+    """GRPO's completions as a table, some of each step; the files hold them all."""
+    import pyarrow.parquet
+
+    columns = ("step", "task_id", "completion", "verdict", "error", "correctness", "advantage")
+    rows: list[list[Any]] = []
+    for file in sorted((training / ROLLOUTS).glob("*.parquet")):
+        table = pyarrow.parquet.read_table(file, columns=list(columns)).to_pylist()
+        rows += [[_shown(row[column]) for column in columns] for row in table[:_ROLLOUTS_PER_STEP]]
+    if rows:
+        tracker.log_table("rollouts", columns, rows)
+
+
+def _shown(value: Any) -> Any:
+    """A completion is a list of one message."""
+    return value[0]["content"] if isinstance(value, list) else value
 
 
 def _plain(method: MethodConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from datasets import Dataset
 
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.stages import select_problems
+from coderl_exp.tracking import NullTracker
+from coderl_exp.training_step import log_rollouts
 from tests.conftest import make_problem
 from tests.experiment import Experiment, adapter_weights, make_experiment
 from tests.test_interruption import assert_no_orphans, in_progress, start, wait_for
@@ -67,6 +70,22 @@ def test_every_step_leaves_a_table_of_its_completions(finished: Experiment) -> N
     for row in table:
         assert row["correctness"] == float(row["verdict"] == "passed")
         assert "def f(x):" in row["prompt"][0]["content"]
+
+
+def test_the_tracker_gets_some_completions_of_every_step(finished: Experiment) -> None:
+    class Recorder(NullTracker):
+        def log_table(
+            self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+        ) -> None:
+            self.tables = {name: [dict(zip(columns, row, strict=True)) for row in rows]}
+
+    tracker = Recorder()
+    training = (finished.root / "run" / "artifacts" / "adapter").resolve().parent
+    log_rollouts(tracker, training)
+    [(name, rows)] = tracker.tables.items()
+    assert name == "rollouts"
+    assert [row["step"] for row in rows] == [step for step in (1, 2, 3, 4) for _ in range(16)]
+    assert all(row["completion"].startswith("```python") for row in rows if row["correctness"])
 
 
 def test_the_adapter_is_trained_merged_and_evaluated(finished: Experiment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,6 +109,24 @@ def test_an_engine_that_dies_is_an_error_that_says_why_and_leaves_nothing_behind
     with pytest.raises(
         GenerationError, match=rf"code 1 \(RuntimeError: {reason}\): see .*vllm.log"
     ):
+        list(generator.run([requests_of(1, 1)]))
+    assert descendants() == []
+
+
+def test_a_killed_core_is_an_error_though_vllm_waits_for_it(
+    start: Callable[..., VLLMGenerator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_HANGS", "1")
+    generator = start()
+
+    def kill_core() -> None:
+        while not (cores := [p for p in descendants() if p.name() == "sleep"]):
+            time.sleep(0.1)
+        time.sleep(1)
+        cores[0].kill()
+
+    threading.Thread(target=kill_core, daemon=True).start()
+    with pytest.raises(GenerationError, match="was a process killed"):
         list(generator.run([requests_of(1, 1)]))
     assert descendants() == []
 

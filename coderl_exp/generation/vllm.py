@@ -162,5 +162,9 @@ class EngineProcess:
         lines = self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if "Error" in line and "EngineDeadError" not in line]
         # Each line begins with vLLM's prefix: process, date and source.
-        last = errors[-1].split("] ", 1)[-1].strip() if errors else "no error in its log"
+        last = (
+            errors[-1].split("] ", 1)[-1].strip()
+            if errors
+            else "no error in its log: was a process killed?"
+        )
         return GenerationError(f"vLLM ended with code {code} ({last}): see {self._log_file}")

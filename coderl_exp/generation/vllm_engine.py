@@ -13,10 +13,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+import psutil
 from pydantic import TypeAdapter
 
 from coderl_exp.config import VLLMConfig
@@ -27,6 +30,7 @@ from coderl_exp.process_group import die_with_starter
 from coderl_exp.records import Candidate, ModelRef, to_json
 
 _CPU_CACHE_GIB = "2"
+_WATCH_S = 1.0
 _REQUESTS = TypeAdapter(list[Request])
 
 
@@ -62,12 +66,23 @@ def main() -> None:
     job = TypeAdapter(EngineJob).validate_json(requests.readline())
     try:
         engine = Engine(job)
+        threading.Thread(target=_die_with_children, daemon=True).start()
         _say(results, Finished())
         for line in requests:
             for candidate in engine.run(_REQUESTS.validate_json(line)):
                 _say(results, Finished(candidate=candidate))
     except GenerationError as error:
         _say(results, Finished(error=str(error)))
+
+
+def _die_with_children() -> None:
+    """vLLM's client would wait for ever for a core that the kernel has killed."""
+    children = psutil.Process().children()
+    while all(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children):
+        time.sleep(_WATCH_S)
+    time.sleep(_WATCH_S)  # for the main thread to say what it knows
+    print("one of vLLM's processes has ended early", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _say(results: TextIO, finished: Finished) -> None:

@@ -2,7 +2,7 @@
 
 Every request gets `STAND_IN_TEXT` as its completion, one token per step, two requests at a time.
 `STAND_IN_DIES_AFTER=n`: the engine fails after n steps, leaving a process behind that holds its
-pipes open; `STAND_IN_HANGS=1`: its first step never ends.
+pipes open; `STAND_IN_HANGS=1`: its first step never ends, whatever becomes of its core process.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class LLMEngine:
 
         if os.environ.get("STAND_IN_DIES_AFTER") == "0":
             raise RuntimeError("no memory for the cache")
+        if "STAND_IN_HANGS" in os.environ:
+            subprocess.Popen(["sleep", "600"])
         tokenizer = AutoTokenizer.from_pretrained(arguments.options["model"])
         ids = tokenizer(os.environ["STAND_IN_TEXT"])["input_ids"]
         return cls(letters=[(token, tokenizer.decode([token])) for token in ids])
