@@ -109,8 +109,15 @@ def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one
     assert adapter_weights(tmp_path / "run") == adapter_weights(tmp_path / "other" / "run")
 
 
-@pytest.mark.parametrize("choice", ["single", "ddp"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "choice"),
+    [
+        (signal.SIGINT, 130, "single"),
+        (signal.SIGTERM, 143, "ddp"),
+        pytest.param(signal.SIGTERM, 143, "single", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, 130, "ddp", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_signal_during_training_ends_every_process(
     number: int, code: int, choice: str, tmp_path: Path, solver_folder: Path
 ) -> None:
@@ -135,7 +142,7 @@ def losses(run_dir: Path) -> list[tuple[float, float]]:
     return [(row["loss"], row["grad_norm"]) for row in rows if "loss" in row]
 
 
-@pytest.mark.parametrize("choice", ["ddp", "fsdp"])
+@pytest.mark.parametrize("choice", ["ddp", pytest.param("fsdp", marks=pytest.mark.exhaustive)])
 def test_a_killed_training_of_two_processes_continues_at_its_last_checkpoint(
     choice: str, tmp_path: Path, solver_folder: Path
 ) -> None:

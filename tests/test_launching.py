@@ -28,6 +28,10 @@ GRPO = (
     "method.reward.kind=binary",
 )
 
+BOTH = pytest.mark.parametrize(
+    "method", [DPO, pytest.param(GRPO, marks=pytest.mark.exhaustive)], ids=["dpo", "grpo"]
+)
+
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Experiment:
@@ -85,7 +89,7 @@ def test_two_processes_train_with_zero_2(experiment: Experiment, method: tuple[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [DPO, GRPO], ids=["dpo", "grpo"])
+@BOTH
 def test_two_processes_with_fsdp_take_the_steps_of_ddp(
     experiment: Experiment, method: tuple[str, ...]
 ) -> None:
@@ -115,7 +119,7 @@ def test_fsdp_spreads_every_parameter_over_the_processes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [DPO, GRPO], ids=["dpo", "grpo"])
+@BOTH
 def test_a_job_is_run_again_by_hand(
     experiment: Experiment, method: tuple[str, ...], tmp_path: Path
 ) -> None:

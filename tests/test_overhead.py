@@ -94,6 +94,7 @@ def test_other_options_threads_or_losses_are_no_comparison() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("method", ["dpo", "grpo"])
 def test_the_pipeline_and_the_bare_script_log_the_same_losses(
     method: str, tmp_path: Path, solver_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,7 +57,7 @@ def greedy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMGenerator]:
 
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMGenerator]:
-    yield from with_engine(tmp_path_factory.mktemp("sampled"), temperature=0.8, stop=["\n"])
+    yield from with_engine(tmp_path_factory.mktemp("sampled"), temperature=0.8, stop=["return"])
 
 
 def run(generator: VLLMGenerator, requests: list[Request]) -> dict[tuple[str, int], Candidate]:
@@ -106,8 +106,8 @@ def test_a_stop_string_ends_a_completion_and_stays_in_it(sampled: VLLMGenerator)
     rows = run(sampled, make_requests(problems(8), 2, 3)).values()
     stopped = [row for row in rows if row.finish_reason == "stop"]
     assert stopped
-    assert all(row.completion.endswith("\n") for row in stopped)
-    assert all(row.completion.count("\n") == 1 for row in stopped)
+    assert all(row.completion.endswith("return") for row in stopped)
+    assert all(row.completion.count("return") == 1 for row in stopped)
 
 
 def test_the_judge_works_while_the_engine_does(greedy: VLLMGenerator) -> None:
