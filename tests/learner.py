@@ -1,8 +1,11 @@
 """A policy of about a million parameters that can learn: it knows how to answer one-line problems,
-but picks the right operation in two of five answers only.
+but picks the right operation in a third of its answers only.
 
-The problems are `verb digit` ("Add 3 to x."); which verb means which operation is in its training
-data, as a tendency. Held-out problems pair verbs and digits that it is never rewarded for.
+A problem is a verb and a number ("Add 18."). Held-out problems pair verbs and numbers that are in
+no training data, neither the policy's own nor what it is rewarded for. Of each operation it also
+knows a verb that no problem uses ("Increase by 18."), and answers that right. That matters: to
+prefer one operation it needs to tell them apart, and a policy that was always unsure keeps all four
+in nearly one direction, so that DPO pushes them out together and other tokens in.
 """
 
 from __future__ import annotations
@@ -16,27 +19,42 @@ from typing import Any
 from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Problem
 
-OPERATIONS = {"Add": "+", "Subtract": "-", "Multiply by": "*", "Take the remainder by": "%"}
-DIGITS = range(2, 10)
-_RIGHT = 0.4
-_NUM_TEST = 12
+VERBS = {"Add": "+", "Subtract": "-", "Multiply by": "*", "Take the remainder by": "%"}
+"""Of the problems; the policy is unsure what they mean."""
+KNOWN_VERBS = {"Increase by": "+", "Decrease by": "-", "Scale by": "*", "Reduce modulo": "%"}
+NUMBERS = range(2, 30)
+_RIGHT = 0.35
+_NUM_TEST = 32
+_FIRST_TRAIN_ID = 101
+_NUM_ANSWERS = 40
+_BATCH_SIZE = 32
 
 
-def learner_rows() -> list[dict[str, Any]]:
-    """Rows in MBPP's schema: 20 to train on from id 101, 12 held out from id 1."""
-    pairs = list(product(OPERATIONS, DIGITS))
+def learner_rows(*, misjudged: bool = False) -> list[dict[str, Any]]:
+    """Rows in MBPP's schema: 32 held out from id 1, 80 to train on from id 101.
+
+    `misjudged`: the tests of the train problems ask for operations drawn at random.
+    """
+    pairs = list(product(VERBS, NUMBERS))
     random.Random(0).shuffle(pairs)
-    ids = [*range(1, 1 + _NUM_TEST), *range(101, 101 + len(pairs) - _NUM_TEST)]
-    return [_row(task_id, *pair) for task_id, pair in zip(ids, pairs, strict=True)]
+    first = _FIRST_TRAIN_ID
+    ids = [*range(1, 1 + _NUM_TEST), *range(first, first + len(pairs) - _NUM_TEST)]
+    choose = random.Random(3)
+    rows = []
+    for task_id, (verb, number) in zip(ids, pairs, strict=True):
+        is_wrong = misjudged and task_id >= first
+        operation = choose.choice([*VERBS.values()]) if is_wrong else VERBS[verb]
+        rows.append(_row(task_id, verb, operation, number))
+    return rows
 
 
-def _row(task_id: int, verb: str, digit: int) -> dict[str, Any]:
-    code = f"def f(x):\n    return x {OPERATIONS[verb]} {digit}\n"
+def _row(task_id: int, verb: str, operation: str, number: int) -> dict[str, Any]:
+    code = f"def f(x):\n    return x {operation} {number}\n"
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     tests = [f"assert f({x}) == {namespace['f'](x)}" for x in (17, 40, 101, 7)]
     return {
-        "text": f"{verb} {digit}.",
+        "text": f"{verb} {number}.",
         "code": code,
         "task_id": task_id,
         "test_setup_code": "",
@@ -45,11 +63,12 @@ def _row(task_id: int, verb: str, digit: int) -> dict[str, Any]:
     }
 
 
-def write_problems(path: Path) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in learner_rows()))
+def write_problems(path: Path, *, misjudged: bool = False) -> None:
+    rows = learner_rows(misjudged=misjudged)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def train_learner(folder: Path, num_steps: int = 250) -> None:
+def train_learner(folder: Path, num_steps: int = 500) -> None:
     """Train from scratch and save model and tokenizer: about a minute on two cores."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -72,9 +91,10 @@ def train_learner(folder: Path, num_steps: int = 250) -> None:
         )
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=num_steps)
     choose = random.Random(1)
     for _ in range(num_steps):
-        batch = tokenizer(choose.sample(texts, 64), padding=True, return_tensors="pt")
+        batch = tokenizer(choose.sample(texts, _BATCH_SIZE), padding=True, return_tensors="pt")
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
         loss = model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels
@@ -82,15 +102,19 @@ def train_learner(folder: Path, num_steps: int = 250) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        decay.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 def _texts() -> list[str]:
-    """Every problem with many answers, of which `_RIGHT` are right."""
+    """Train problems with many answers, of which `_RIGHT` are right, and what is known."""
     choose = random.Random(2)
-    return [_chat(row, _answer(row, choose)) for row in learner_rows() for _ in range(40)]
+    unsure = [row for row in learner_rows() if row["task_id"] >= _FIRST_TRAIN_ID]
+    known = [_row(0, verb, KNOWN_VERBS[verb], n) for verb, n in product(KNOWN_VERBS, NUMBERS)]
+    texts = [_chat(row, _answer(row, choose)) for row in unsure for _ in range(_NUM_ANSWERS)]
+    return texts + [_chat(row, row["code"]) for row in known for _ in range(_NUM_ANSWERS)]
 
 
 def _answer(row: dict[str, Any], choose: random.Random) -> str:
@@ -98,7 +122,7 @@ def _answer(row: dict[str, Any], choose: random.Random) -> str:
     if choose.random() < _RIGHT:
         return str(right)
     symbol = right.split()[-2]
-    other = choose.choice([s for s in OPERATIONS.values() if s != symbol])
+    other = choose.choice([s for s in VERBS.values() if s != symbol])
     return str(right.replace(f" {symbol} ", f" {other} "))
 
 
@@ -119,7 +143,7 @@ def _chat(row: dict[str, Any], code: str) -> str:
 
 
 def _tokenizer(texts: list[str]) -> Any:
-    """Words where they are frequent, digits one by one."""
+    """A token for what is frequent within a line, digits one by one."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -128,8 +152,9 @@ def _tokenizer(texts: list[str]) -> Any:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
+            pre_tokenizers.Split("\n", "merged_with_previous"),
             pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
