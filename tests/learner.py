@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -69,14 +71,22 @@ def write_problems(path: Path, *, misjudged: bool = False) -> None:
 
 
 def train_learner(folder: Path, num_steps: int = 500) -> None:
-    """Train from scratch and save model and tokenizer: about a minute on two cores."""
+    """Train from scratch and save model and tokenizer: about a minute."""
+    texts = _texts()
+    tokenizer = _tokenizer(texts)
+    model = _model(tokenizer)
+    with _one_thread():
+        _fit(model, tokenizer, texts, num_steps)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _model(tokenizer: Any) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    texts = _texts()
-    tokenizer = _tokenizer(texts)
     torch.manual_seed(0)
-    model = LlamaForCausalLM(
+    return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=128,
@@ -90,7 +100,13 @@ def train_learner(folder: Path, num_steps: int = 500) -> None:
             bos_token_id=None,
         )
     )
+
+
+def _fit(model: Any, tokenizer: Any, texts: list[str], num_steps: int) -> None:
+    import torch
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    # Noise of the last steps would be tendencies for one operation or the other.
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=num_steps)
     choose = random.Random(1)
     for _ in range(num_steps):
@@ -104,8 +120,19 @@ def train_learner(folder: Path, num_steps: int = 500) -> None:
         optimizer.step()
         decay.step()
         optimizer.zero_grad()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """What is learnt does not depend on the number of cores, nor its time on who shares them."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _texts() -> list[str]:

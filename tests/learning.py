@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,13 @@ def make_learner(root: Path) -> Experiment:
     train_learner(root / "model")
     write_problems(root / "data.jsonl")
     return Experiment(root=root, model=root / "model", dataset=root / "data.jsonl")
+
+
+def with_wrong_verdicts(experiment: Experiment) -> Experiment:
+    """The same policy and held-out problems; what passes on the train problems is random."""
+    dataset = experiment.root / "misjudged.jsonl"
+    write_problems(dataset, misjudged=True)
+    return replace(experiment, dataset=dataset)
 
 
 def learn(experiment: Experiment, run: str, *options: str) -> Learning:

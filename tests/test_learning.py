@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from tests.experiment import Experiment
-from tests.learner import write_problems
-from tests.learning import DPO, GRPO, GRPO_CONSTANT_REWARD, learn, make_learner
+from tests.learning import DPO, GRPO, GRPO_CONSTANT_REWARD, learn, make_learner, with_wrong_verdicts
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +23,7 @@ def test_dpo_learns_what_it_has_no_pairs_for(experiment: Experiment) -> None:
 
 
 def test_dpo_on_wrong_verdicts_teaches_nothing(experiment: Experiment) -> None:
-    misjudged = experiment.root / "misjudged.jsonl"
-    write_problems(misjudged, misjudged=True)
-    learnt = learn(dataclasses.replace(experiment, dataset=misjudged), "misjudged", *DPO)
+    learnt = learn(with_wrong_verdicts(experiment), "misjudged", *DPO)
     assert learnt.difference.mean < 0.05
 
 
