@@ -28,9 +28,7 @@ GRPO = (
     "method.reward.kind=binary",
 )
 
-BOTH = pytest.mark.parametrize(
-    "method", [DPO, pytest.param(GRPO, marks=pytest.mark.exhaustive)], ids=["dpo", "grpo"]
-)
+BOTH = pytest.mark.parametrize("method", [DPO, GRPO], ids=["dpo", "grpo"])
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +87,7 @@ def test_two_processes_train_with_zero_2(experiment: Experiment, method: tuple[s
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @BOTH
 def test_two_processes_with_fsdp_take_the_steps_of_ddp(
     experiment: Experiment, method: tuple[str, ...]
@@ -119,6 +118,7 @@ def test_fsdp_spreads_every_parameter_over_the_processes(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @BOTH
 def test_a_job_is_run_again_by_hand(
     experiment: Experiment, method: tuple[str, ...], tmp_path: Path

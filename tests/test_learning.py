@@ -22,6 +22,7 @@ def test_dpo_learns_what_it_has_no_pairs_for(experiment: Experiment) -> None:
     assert learnt.difference.low > 0
 
 
+@pytest.mark.exhaustive
 def test_dpo_on_wrong_verdicts_teaches_nothing(experiment: Experiment) -> None:
     learnt = learn(with_wrong_verdicts(experiment), "misjudged", *DPO)
     assert learnt.difference.mean < 0.05

@@ -99,6 +99,7 @@ def test_two_machines_train_like_one_with_as_many_processes(
     assert not (second / "artifacts").exists(), "the second machine only trains"
 
 
+@pytest.mark.exhaustive
 def test_a_machine_that_dies_ends_the_others_and_the_same_commands_continue(
     experiment: Experiment,
 ) -> None:
