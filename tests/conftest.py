@@ -13,6 +13,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# A tiny model is no faster on two threads, and many times slower where they share a busy CPU.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from coderl_exp.config import Isolation, Lane, SandboxConfig
 from coderl_exp.records import Candidate, JudgedCandidate, Problem, Verdict, VerdictStatus
