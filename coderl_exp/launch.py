@@ -22,7 +22,7 @@ from coderl_exp.errors import ConfigError, TrainingError
 from coderl_exp.machines import find_machines
 from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob
-from coderl_exp.process_group import end_group
+from coderl_exp.process_group import end_group, logged_since
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE, JOB_FILE
 
@@ -178,8 +178,7 @@ def _failure(work: Path, code: int, log_file: Path, log_start: int) -> str:
     error_file = work / ERROR_FILE
     if error_file.is_file():
         return error_file.read_text(encoding="utf-8").strip()
-    log = log_file.read_bytes()[log_start:].decode(errors="replace")
-    lines = [line.strip() for line in log.splitlines() if not _ENDED_BY_CHILD.search(line)]
+    lines = logged_since(log_file, log_start, _ENDED_BY_CHILD)
     killed = [line for line in lines if "SIGKILL" in line]
     errors = killed or [line for line in lines if "Error" in line]
     return (

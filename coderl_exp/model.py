@@ -143,10 +143,12 @@ def load_model(ref: ModelRef, *, place: bool = True, load_in_4bit: bool = False)
 
     dtype = getattr(torch, ref.dtype)
     device = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
-    options = {"quantization_config": _nf4(dtype), "device_map": {"": device}}
+    quantised = (
+        {"quantization_config": _nf4(dtype), "device_map": {"": device}} if load_in_4bit else {}
+    )
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            ref.path, revision=ref.revision, dtype=dtype, **(options if load_in_4bit else {})
+            ref.path, revision=ref.revision, dtype=dtype, **quantised
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_cannot_load(ref, "model", error)) from error

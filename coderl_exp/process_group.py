@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 
 def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -22,6 +24,12 @@ def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def logged_since(log_file: Path, start: int, ignoring: re.Pattern[str]) -> list[str]:
+    """The lines of a log from byte `start` on, stripped, without those that `ignoring` finds."""
+    text = log_file.read_bytes()[start:].decode(errors="replace")
+    return [line.strip() for line in text.splitlines() if not ignoring.search(line)]
 
 
 def die_with_starter(descriptor: int = 0) -> None:

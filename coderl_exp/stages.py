@@ -99,12 +99,17 @@ def _completed_units(
     A unit that was cut in the middle is decoded again as a whole.
     """
     rows = {(row.task_id, row.index): row for row in resume_jsonl(path, Candidate)}
-    done = [unit for unit in units if all((r.task_id, r.index) in rows for r in unit)]
-    kept = [rows[request.task_id, request.index] for unit in done for request in unit]
+    kept: list[Candidate] = []
+    remaining: list[list[Request]] = []
+    for unit in units:
+        found = [row for r in unit if (row := rows.get((r.task_id, r.index)))]
+        if len(found) == len(unit):
+            kept += found
+        else:
+            remaining.append(unit)
     if len(kept) < len(rows):
         write_jsonl(path, kept)
-    finished = {id(unit) for unit in done}
-    return kept, [unit for unit in units if id(unit) not in finished]
+    return kept, remaining
 
 
 def _generation_summary(candidates: Sequence[Candidate]) -> Summary:

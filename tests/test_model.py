@@ -97,7 +97,7 @@ def test_a_hub_id_is_named_by_its_revision(tmp_path: Path) -> None:
 
 def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     config = ModelConfig(name="x", name_or_path="org/model", revision=None, dtype=Dtype.float32)
-    with pytest.raises(ModelError, match=r"org/model.*model\.path"):
+    with pytest.raises(ModelError, match=r"org/model.*model\.name_or_path"):
         load_tokenizer(resolve_model(config, tmp_path / "d.json"))
 
 

@@ -7,6 +7,7 @@ among a problem's completions. Every completion has its own seed. Imports no tor
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -21,10 +22,13 @@ from coderl_exp.errors import ConfigError, GenerationError
 from coderl_exp.generation import vllm_engine
 from coderl_exp.generation.batching import Request
 from coderl_exp.generation.vllm_engine import EngineJob, Finished
-from coderl_exp.process_group import end_group
+from coderl_exp.process_group import end_group, logged_since
 from coderl_exp.records import Candidate, ModelRef
 
 _GRACE_S = 5.0
+_CORE_IS_DEAD = re.compile("EngineDeadError")
+"""What vLLM's client says when its core has failed for its own reasons."""
+_NO_ERROR = "no error in its log: was a process killed?"
 _JOB = TypeAdapter(EngineJob)
 _FINISHED = TypeAdapter(Finished)
 _REQUESTS = TypeAdapter(list[Request])
@@ -102,6 +106,7 @@ class EngineProcess:
         requests, requests_end = os.pipe()
         results_end, results = os.pipe()
         with log_file.open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", vllm_engine.__name__, f"{requests}", f"{results}"],
                 stdin=subprocess.PIPE,
@@ -159,12 +164,8 @@ class EngineProcess:
 
     def _failure(self) -> GenerationError:
         code = self._process.wait()
-        lines = self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line for line in lines if "Error" in line and "EngineDeadError" not in line]
+        lines = logged_since(self._log_file, self._log_start, _CORE_IS_DEAD)
+        errors = [line for line in lines if "Error" in line]
         # Each line begins with vLLM's prefix: process, date and source.
-        last = (
-            errors[-1].split("] ", 1)[-1].strip()
-            if errors
-            else "no error in its log: was a process killed?"
-        )
+        last = errors[-1].split("] ", 1)[-1] if errors else _NO_ERROR
         return GenerationError(f"vLLM ended with code {code} ({last}): see {self._log_file}")

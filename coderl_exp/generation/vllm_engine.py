@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
@@ -204,8 +205,8 @@ def _lora_request(model: ModelRef) -> Any:
 def _lora_rank(model: ModelRef) -> int:
     if model.adapter is None:
         return 16
-    with open(f"{model.adapter}/adapter_config.json", encoding="utf-8") as file:  # noqa: PTH123
-        return int(json.load(file)["r"])
+    config = Path(model.adapter, "adapter_config.json").read_text(encoding="utf-8")
+    return int(json.loads(config)["r"])
 
 
 if __name__ == "__main__":
