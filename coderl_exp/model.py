@@ -143,9 +143,9 @@ def load_model(ref: ModelRef, *, place: bool = True, load_in_4bit: bool = False)
 
     dtype = getattr(torch, ref.dtype)
     device = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
-    quantised = (
-        {"quantization_config": _nf4(dtype), "device_map": {"": device}} if load_in_4bit else {}
-    )
+    quantised: dict[str, Any] = {}
+    if load_in_4bit:
+        quantised = {"quantization_config": _nf4(dtype), "device_map": {"": device}}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             ref.path, revision=ref.revision, dtype=dtype, **quantised

@@ -16,7 +16,7 @@ from coderl_exp.tracking import NullTracker
 from coderl_exp.training_step import log_rollouts
 from tests.conftest import make_problem
 from tests.experiment import Experiment, adapter_weights, make_experiment
-from tests.test_interruption import assert_no_orphans, in_progress, start, wait_for
+from tests.test_interruption import kill_at
 
 GRPO = (
     "method=grpo",
@@ -110,11 +110,7 @@ def test_a_training_killed_in_the_middle_continues_at_its_checkpoint(
     tmp_path: Path, finished: Experiment, solver_folder: Path
 ) -> None:
     killed = make_experiment(tmp_path, solver_folder)
-    process = start(killed, *GRPO)
-    wait_for(in_progress(killed, "train/*.partial/checkpoints/checkpoint-2"), process)
-    process.kill()
-    process.wait()
-    assert_no_orphans(tmp_path)
+    kill_at("train/*.partial/checkpoints/checkpoint-2", killed, *GRPO)
     done = killed.run(*GRPO)
     assert done.returncode == 0, done.stderr
     assert rows_of(tmp_path / "run") == rows_of(finished.root / "run")

@@ -82,6 +82,15 @@ def in_progress(experiment: Experiment, pattern: str) -> Callable[[], bool]:
     return lambda: any((experiment.root / "store").glob(pattern))
 
 
+def kill_at(pattern: str, experiment: Experiment, *options: str) -> None:
+    """Start a run and kill it when its store has such a file; nothing of it stays."""
+    process = start(experiment, *options)
+    wait_for(in_progress(experiment, pattern), process)
+    process.kill()
+    process.wait()
+    assert_no_orphans(experiment.root)
+
+
 def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one(
     tmp_path: Path, solver_folder: Path
 ) -> None:
@@ -94,11 +103,7 @@ def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one
         "analyze/*.partial",
     ]
     for pattern in points:
-        process = start(killed)
-        wait_for(in_progress(killed, pattern), process)
-        process.kill()
-        process.wait()
-        assert_no_orphans(tmp_path)
+        kill_at(pattern, killed)
     last = killed.run("tracking=none")
     assert last.returncode == 0, last.stderr
     (tmp_path / "other").mkdir()
@@ -148,11 +153,7 @@ def test_a_killed_training_of_two_processes_continues_at_its_last_checkpoint(
 ) -> None:
     options = ("stages=[train_gen,rl_build,train]", f"accelerate={choice}", *TWO_PROCESSES)
     killed = make_experiment(tmp_path, solver_folder)
-    process = start(killed, *options)
-    wait_for(in_progress(killed, "train/*.partial/checkpoints/checkpoint-4"), process)
-    process.kill()
-    process.wait()
-    assert_no_orphans(tmp_path)
+    kill_at("train/*.partial/checkpoints/checkpoint-4", killed, *options)
     (work,) = (tmp_path / "store" / "train").glob("*.partial")
     checkpoint = resume_point(work)
     assert checkpoint is not None
