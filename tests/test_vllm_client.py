@@ -26,6 +26,7 @@ from tests.test_generation import requests_of
 
 FENCED = "```python\nx = 1\n```\nand much more"
 UNTAGGED = "So:\n```\nx = 1\n```\nand much more"
+Processes = Callable[[], list[psutil.Process]]
 
 
 def vllm_config(**options: Any) -> VLLMConfig:
@@ -51,13 +52,20 @@ def start(
     return make
 
 
-def descendants() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+@pytest.fixture
+def engines() -> Processes:
+    """The processes started since the test began: other tests' judges may still be at work."""
+
+    def descendants() -> list[psutil.Process]:
+        children = psutil.Process().children(recursive=True)
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+
+    others = descendants()
+    return lambda: [process for process in descendants() if process not in others]
 
 
 def test_a_problem_is_finished_before_the_next_and_can_be_kept_at_once(
-    start: Callable[..., VLLMGenerator],
+    start: Callable[..., VLLMGenerator], engines: Processes
 ) -> None:
     units = make_units(requests_of(3, 2), vllm_config())
     assert [len(unit) for unit in units] == [2, 2, 2]
@@ -66,7 +74,7 @@ def test_a_problem_is_finished_before_the_next_and_can_be_kept_at_once(
     generator.close()
     assert came == [["mini/0"] * 2, ["mini/1"] * 2, ["mini/2"] * 2]
     assert len(lengths) == 6
-    assert descendants() == []
+    assert engines() == []
 
 
 @pytest.mark.parametrize("text", [FENCED, UNTAGGED])
@@ -103,24 +111,24 @@ def test_the_engine_gets_the_options(start: Callable[..., VLLMGenerator]) -> Non
     ("dies_after", "reason"), [(0, "no memory for the cache"), (5, "the engine core is gone")]
 )
 def test_an_engine_that_dies_is_an_error_that_says_why_and_leaves_nothing_behind(
-    dies_after: int, reason: str, start: Callable[..., VLLMGenerator]
+    dies_after: int, reason: str, start: Callable[..., VLLMGenerator], engines: Processes
 ) -> None:
     generator = start(dies_after=dies_after)
     with pytest.raises(
         GenerationError, match=rf"code 1 \(RuntimeError: {reason}\): see .*vllm.log"
     ):
         list(generator.run([requests_of(1, 1)]))
-    assert descendants() == []
+    assert engines() == []
 
 
 def test_a_killed_core_is_an_error_though_vllm_waits_for_it(
-    start: Callable[..., VLLMGenerator], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., VLLMGenerator], engines: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_HANGS", "1")
     generator = start()
 
     def kill_core() -> None:
-        while not (cores := [p for p in descendants() if p.name() == "sleep"]):
+        while not (cores := [p for p in engines() if p.name() == "sleep"]):
             time.sleep(0.1)
         time.sleep(1)
         cores[0].kill()
@@ -128,7 +136,7 @@ def test_a_killed_core_is_an_error_though_vllm_waits_for_it(
     threading.Thread(target=kill_core, daemon=True).start()
     with pytest.raises(GenerationError, match="was a process killed"):
         list(generator.run([requests_of(1, 1)]))
-    assert descendants() == []
+    assert engines() == []
 
 
 def test_a_prompt_that_is_too_long_is_named(start: Callable[..., VLLMGenerator]) -> None:
@@ -138,12 +146,14 @@ def test_a_prompt_that_is_too_long_is_named(start: Callable[..., VLLMGenerator])
         list(start().run([[long]]))
 
 
-def test_who_wants_no_more_ends_the_engine(start: Callable[..., VLLMGenerator]) -> None:
+def test_who_wants_no_more_ends_the_engine(
+    start: Callable[..., VLLMGenerator], engines: Processes
+) -> None:
     rows = start().run(make_units(requests_of(3, 1), vllm_config()))
     next(rows)
-    assert descendants()
+    assert engines()
     rows.close()
-    assert descendants() == []
+    assert engines() == []
 
 
 def test_an_engine_at_work_ends_with_who_started_it(
