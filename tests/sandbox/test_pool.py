@@ -190,11 +190,15 @@ def test_nothing_grows_with_the_number_of_judgements(make: Callable[..., Judge])
     judge, process = make(), psutil.Process()
 
     def used() -> tuple[int, int, int]:
-        list(judge.run(some_programs(400)))
         children = process.children(recursive=True)
         return process.num_fds(), len(children), process.num_threads()
 
-    assert used() == used() == used()
+    def least() -> tuple[int, int, int]:
+        """A batch's process is still ending when its last verdict is there."""
+        list(judge.run(some_programs(400)))
+        return min(used() for _ in range(20) if not time.sleep(0.05))
+
+    assert least() == least() == least()
 
 
 @pytest.mark.slow
