@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -18,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from coderl_exp.config import Isolation, Lane, SandboxConfig
 from coderl_exp.records import Candidate, JudgedCandidate, Problem, Verdict, VerdictStatus
+
+Processes = Callable[[], list[psutil.Process]]
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -174,3 +177,15 @@ def sandbox_config(**changes: Any) -> SandboxConfig:
             **changes,
         }
     )
+
+
+@pytest.fixture
+def new_processes() -> Processes:
+    """Those below this one that the test started; other tests' judges may still be at work."""
+
+    def descendants() -> list[psutil.Process]:
+        children = psutil.Process().children(recursive=True)
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+
+    others = descendants()
+    return lambda: [process for process in descendants() if process not in others]

@@ -20,12 +20,12 @@ from coderl_exp.judging_ahead import JudgingAhead
 from coderl_exp.model import load_model, load_tokenizer
 from coderl_exp.records import Candidate, ModelRef, Problem
 from coderl_exp.sandbox import make_judge
-from tests.conftest import sandbox_config
+from tests.conftest import Processes, sandbox_config
 from tests.experiment import make_experiment
 from tests.solver import train_solver
 from tests.test_conf import composed
 from tests.test_generation import sampling
-from tests.test_vllm_client import descendants, vllm_config
+from tests.test_vllm_client import vllm_config
 
 pytest.importorskip("vllm")
 MODEL = PROJECT_ROOT / "assets" / "models" / "smollm2_135m"
@@ -135,18 +135,18 @@ def test_the_judge_works_while_the_engine_does(greedy: VLLMGenerator) -> None:
     assert verdict_times[0] < finished_times[-1], "the first verdict came after the last completion"
 
 
-def test_an_engine_that_is_killed_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = {process.pid for process in descendants()}
+def test_an_engine_that_is_killed_is_an_error_and_leaves_nothing_behind(
+    tmp_path: Path, new_processes: Processes
+) -> None:
     config = vllm_config(enforce_eager=True, max_tokens=400, stop=[])
     generator = VLLMGenerator(config, REF, tmp_path / "vllm.log")
     rows = generator.run(make_units(make_requests(problems(8), 4, 0), vllm_config()))
     next(rows)
-    new = [process for process in descendants() if process.pid not in before]
-    [core] = [process for process in new if "EngineCore" in " ".join(process.cmdline())]
+    [core] = [p for p in new_processes() if "EngineCore" in " ".join(p.cmdline())]
     os.kill(core.pid, signal.SIGKILL)
     with pytest.raises(GenerationError, match=r"see .*vllm\.log"):
         list(rows)
-    assert {process.pid for process in descendants()} <= before
+    assert new_processes() == []
 
 
 def test_an_experiment_runs_with_vllm_and_an_unmerged_adapter(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from coderl_exp.generation import vllm
 from coderl_exp.generation.batching import make_units
 from coderl_exp.generation.vllm import VLLMGenerator, check_vllm
 from coderl_exp.records import Message, ModelRef
+from tests.conftest import Processes
 from tests.test_conf import composed
 from tests.test_generation import requests_of
 
 FENCED = "```python\nx = 1\n```\nand much more"
 UNTAGGED = "So:\n```\nx = 1\n```\nand much more"
-Processes = Callable[[], list[psutil.Process]]
 
 
 def vllm_config(**options: Any) -> VLLMConfig:
@@ -52,20 +52,8 @@ def start(
     return make
 
 
-@pytest.fixture
-def engines() -> Processes:
-    """The processes started since the test began: other tests' judges may still be at work."""
-
-    def descendants() -> list[psutil.Process]:
-        children = psutil.Process().children(recursive=True)
-        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-
-    others = descendants()
-    return lambda: [process for process in descendants() if process not in others]
-
-
 def test_a_problem_is_finished_before_the_next_and_can_be_kept_at_once(
-    start: Callable[..., VLLMGenerator], engines: Processes
+    start: Callable[..., VLLMGenerator], new_processes: Processes
 ) -> None:
     units = make_units(requests_of(3, 2), vllm_config())
     assert [len(unit) for unit in units] == [2, 2, 2]
@@ -74,7 +62,7 @@ def test_a_problem_is_finished_before_the_next_and_can_be_kept_at_once(
     generator.close()
     assert came == [["mini/0"] * 2, ["mini/1"] * 2, ["mini/2"] * 2]
     assert len(lengths) == 6
-    assert engines() == []
+    assert new_processes() == []
 
 
 @pytest.mark.parametrize("text", [FENCED, UNTAGGED])
@@ -111,24 +99,24 @@ def test_the_engine_gets_the_options(start: Callable[..., VLLMGenerator]) -> Non
     ("dies_after", "reason"), [(0, "no memory for the cache"), (5, "the engine core is gone")]
 )
 def test_an_engine_that_dies_is_an_error_that_says_why_and_leaves_nothing_behind(
-    dies_after: int, reason: str, start: Callable[..., VLLMGenerator], engines: Processes
+    dies_after: int, reason: str, start: Callable[..., VLLMGenerator], new_processes: Processes
 ) -> None:
     generator = start(dies_after=dies_after)
     with pytest.raises(
         GenerationError, match=rf"code 1 \(RuntimeError: {reason}\): see .*vllm.log"
     ):
         list(generator.run([requests_of(1, 1)]))
-    assert engines() == []
+    assert new_processes() == []
 
 
 def test_a_killed_core_is_an_error_though_vllm_waits_for_it(
-    start: Callable[..., VLLMGenerator], engines: Processes, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., VLLMGenerator], new_processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_HANGS", "1")
     generator = start()
 
     def kill_core() -> None:
-        while not (cores := [p for p in engines() if p.name() == "sleep"]):
+        while not (cores := [p for p in new_processes() if p.name() == "sleep"]):
             time.sleep(0.1)
         time.sleep(1)
         cores[0].kill()
@@ -136,7 +124,7 @@ def test_a_killed_core_is_an_error_though_vllm_waits_for_it(
     threading.Thread(target=kill_core, daemon=True).start()
     with pytest.raises(GenerationError, match="was a process killed"):
         list(generator.run([requests_of(1, 1)]))
-    assert engines() == []
+    assert new_processes() == []
 
 
 def test_a_prompt_that_is_too_long_is_named(start: Callable[..., VLLMGenerator]) -> None:
@@ -147,13 +135,13 @@ def test_a_prompt_that_is_too_long_is_named(start: Callable[..., VLLMGenerator])
 
 
 def test_who_wants_no_more_ends_the_engine(
-    start: Callable[..., VLLMGenerator], engines: Processes
+    start: Callable[..., VLLMGenerator], new_processes: Processes
 ) -> None:
     rows = start().run(make_units(requests_of(3, 1), vllm_config()))
     next(rows)
-    assert engines()
+    assert new_processes()
     rows.close()
-    assert engines() == []
+    assert new_processes() == []
 
 
 def test_an_engine_at_work_ends_with_who_started_it(
