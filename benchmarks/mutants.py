@@ -16,8 +16,8 @@ from random import Random
 from typing import Any
 
 from benchmarks.mutators import BROKEN, ENDLESS_LOOP, ERROR, VALUE, Edit
-from coderl_exp.config import DatasetConfig
-from coderl_exp.dataset.mbpp import load_mbpp_format
+from coderl_exp.config import DatasetConfig, compose_config
+from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import DataError
 from coderl_exp.records import Problem, Program, StdinTest
 
@@ -82,7 +82,7 @@ def read_functions(data: Path) -> list[Subject]:
     """
     problems: list[Problem] = []
     for name, file in FILES.items():
-        problems += load_mbpp_format(_dataset(name, _existing(data / file)))
+        problems += load_dataset(_dataset(name, _existing(data / file))).problems
     return [Subject(task_id=problem.task_id, program=_program(problem)) for problem in problems]
 
 
@@ -177,17 +177,15 @@ def _existing(path: Path) -> Path:
 
 
 def _dataset(name: str, path: Path) -> DatasetConfig:
-    return DatasetConfig(
-        name=name,
-        path=str(path),
-        hub_id=None,
-        train_ids=[0, 600],
-        test_ids=[601, 1_000_000],
-        max_problems=None,
-        num_visible_tests=3,
-        num_heldout_tests=0,
-        use_challenge_tests=True,
-    )
+    return compose_config(
+        "dataset=mbpp",
+        f"dataset.name={name}",
+        f"dataset.path='{path}'",
+        "dataset.train_ids=[0,600]",
+        "dataset.test_ids=[601,1000000]",
+        "dataset.validation_ids=null",
+        "dataset.prompt_ids=null",
+    ).dataset
 
 
 def _program(problem: Problem) -> Program:

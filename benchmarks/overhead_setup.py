@@ -9,22 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-
 from coderl_exp.config import (
-    PROJECT_ROOT,
     AccelerateConfig,
     Config,
     DPOMethodConfig,
     GRPOMethodConfig,
-    from_omegaconf,
-    register_schemas,
+    compose_config,
 )
 from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import ConfigError
 from coderl_exp.method import AnyJob, DPOJob, GRPOJob
 from coderl_exp.model import resolve_model
-from coderl_exp.prompts import build_prompt
+from coderl_exp.prompts import with_prompts
 from coderl_exp.records import ModelRef, PreferencePair, Problem, VerdictStatus, write_jsonl
 
 METHODS = ("dpo", "grpo")
@@ -74,7 +70,8 @@ def make_setup(method: str, options: argparse.Namespace, folder: Path) -> Setup:
     config = composed(method, options)
     folder.mkdir()
     model = resolve_model(config.model, folder / "digests.json")
-    problems = [p for p in load_dataset(config.dataset) if p.split == "train"]
+    every = with_prompts(load_dataset(config.dataset).problems, config.dataset)
+    problems = [problem for problem in every if problem.split == "train"]
     job = _job(config, model, problems, folder)
     rows = pair_rows(pairs_of(problems)) if isinstance(job, DPOJob) else prompt_rows(problems)
     data = folder / "rows.jsonl"
@@ -101,9 +98,7 @@ def composed(method: str, options: argparse.Namespace) -> Config:
         *([f"dataset.path={options.data}"] if options.data else []),
         *(_dpo_sizes(options) if method == "dpo" else _grpo_sizes(options)),
     ]
-    register_schemas()
-    with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
-        return from_omegaconf(compose("config", overrides=overrides))
+    return compose_config(*overrides)
 
 
 def _dpo_sizes(options: argparse.Namespace) -> list[str]:
@@ -146,7 +141,7 @@ def pairs_of(problems: Sequence[Problem]) -> list[PreferencePair]:
         PreferencePair(
             task_id=problem.task_id,
             kind="pass_over_fail",
-            prompt=tuple(build_prompt(problem)),
+            prompt=problem.prompt,
             chosen=f"```python\n{problem.reference}\n```\n",
             rejected=f"```python\n{other.reference}\n```\n",
             chosen_index=0,
@@ -174,7 +169,7 @@ def prompt_rows(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     """In TRL's conversational prompt format, with the id by which rewards are looked up."""
     return [
         {
-            "prompt": [message.as_dict() for message in build_prompt(problem)],
+            "prompt": [message.as_dict() for message in problem.prompt],
             "task_id": problem.task_id,
         }
         for problem in problems

@@ -41,14 +41,14 @@ def main() -> None:
         return
     signal.signal(signal.SIGTERM, _terminate)
     load_dotenv(PROJECT_ROOT / ".env")
-    sys.exit(_guarded(_run_hydra))
+    sys.exit(guarded(_run_hydra))
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _guarded(task: Callable[[], None]) -> int:
+def guarded(task: Callable[[], None]) -> int:
     """Run; turn what went wrong into one line on stderr and the exit code."""
     try:
         task()

@@ -9,9 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from coderl_exp.dataset_schemas import (
+    DatasetConfig,
+    HumanEvalDatasetConfig,
+    Interface,
+    MBPPDatasetConfig,
+    PromptStyle,
+    TACODatasetConfig,
+)
 from coderl_exp.errors import ConfigError
 from coderl_exp.method_schemas import (
     DPOMethodConfig,
@@ -24,7 +33,6 @@ from coderl_exp.method_schemas import (
 from coderl_exp.schemas import (
     STAGES,
     AccelerateConfig,
-    DatasetConfig,
     Dtype,
     EvaluationConfig,
     Isolation,
@@ -48,18 +56,24 @@ __all__ = [
     "Dtype",
     "EvaluationConfig",
     "GRPOMethodConfig",
+    "HumanEvalDatasetConfig",
+    "Interface",
     "Isolation",
     "Lane",
     "LoraAdapterConfig",
+    "MBPPDatasetConfig",
     "MethodConfig",
     "ModelConfig",
+    "PromptStyle",
     "RLBuildConfig",
     "RewardConfig",
     "RewardKind",
     "SamplingConfig",
     "SandboxConfig",
+    "TACODatasetConfig",
     "TrackingConfig",
     "VLLMConfig",
+    "compose_config",
     "from_omegaconf",
     "project_path",
     "register_schemas",
@@ -100,6 +114,7 @@ class Config:
         if isinstance(self.method, GRPOMethodConfig):
             self.method.check_rollouts(self.rolls_out_with_vllm)
         self._check_sharding()
+        self._check_prompts()
         if "/" in self.experiment:
             raise ConfigError(f"experiment_name is {self.experiment_name}: it may have no slash.")
         if self.seed < 0:
@@ -117,6 +132,13 @@ class Config:
                 "method.trainer.precompute_ref_log_probs needs the whole model before training, "
                 "which accelerate=fsdp has in one process only: leave it out, or choose "
                 "accelerate=ddp."
+            )
+
+    def _check_prompts(self) -> None:
+        if self.dataset.begins_answers and "train" in self.selected_stages():
+            raise ConfigError(
+                f"dataset.prompt_style={self.dataset.prompt_style.value} begins the answer, which "
+                "trainers cannot: choose dataset.prompt_style=chat to train, or stages=[baseline]."
             )
 
     @property
@@ -151,7 +173,9 @@ def register_schemas() -> None:
     """Make the schemas known to Hydra, below `schema/` so that they are no choices of a group."""
     store = ConfigStore.instance()
     store.store(group="schema", name="config", node=Config)
-    store.store(group="schema/dataset", name="mbpp_format", node=DatasetConfig)
+    store.store(group="schema/dataset", name="mbpp", node=MBPPDatasetConfig)
+    store.store(group="schema/dataset", name="taco", node=TACODatasetConfig)
+    store.store(group="schema/dataset", name="humaneval", node=HumanEvalDatasetConfig)
     store.store(group="schema/model", name="model", node=ModelConfig)
     store.store(group="schema/generation", name="sampling", node=SamplingConfig)
     store.store(group="schema/generation", name="vllm", node=VLLMConfig)
@@ -160,6 +184,18 @@ def register_schemas() -> None:
     store.store(group="schema/method", name="grpo", node=GRPOMethodConfig)
     store.store(group="schema/accelerate", name="accelerate", node=AccelerateConfig)
     store.store(group="schema/tracking", name="tracking", node=TrackingConfig)
+
+
+def compose_config(*overrides: str) -> Config:
+    """The experiment that the overrides make, as on the command line.
+
+    Raises:
+        HydraException, OmegaConfBaseException: an override that fits no option.
+        ConfigError: an impossible combination of values.
+    """
+    register_schemas()
+    with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
+        return from_omegaconf(compose("config", overrides=list(overrides)))
 
 
 def from_omegaconf(composed: DictConfig) -> Config:

@@ -11,9 +11,14 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-EXTRACTION_VERSION = 2
+from coderl_exp.prompts import answer_start
+from coderl_exp.records import Problem
+
+EXTRACTION_VERSION = 3
 """Part of every annotation key: change a rule below and raise this."""
 
+_DELIMITERS = re.compile(r"^\[(?:BEGIN|DONE)\]$", re.MULTILINE)
+"""Those of MBPP's own prompts, which end a solution with `[DONE]`."""
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*$", re.MULTILINE)
 _CLOSING = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 _PYTHON_TAGS = {"", "py", "python", "python3"}
@@ -33,6 +38,11 @@ class Extraction:
     rule: str
 
 
+def code_of(completion: str, problem: Problem) -> Extraction:
+    """The program in a completion of the problem's prompt, which may have begun the answer."""
+    return extract_code(answer_start(problem.prompt) + completion, problem.entry_point)
+
+
 @dataclass(frozen=True)
 class _Block:
     code: str
@@ -50,7 +60,7 @@ def extract_code(completion: str, entry_point: str | None) -> Extraction:
     Without an entry point a whole program is wanted: the last Python block that reads or prints
     comes first.
     """
-    completion = completion.replace("\r\n", "\n")
+    completion = _undelimited(completion.replace("\r\n", "\n"))
     blocks = [block for block in _blocks(completion) if block.is_python and block.code.strip()]
     if entry_point is None:
         wanted = [b for b in reversed(blocks) if _INPUT_OR_OUTPUT.search(b.code)]
@@ -67,6 +77,12 @@ def extract_code(completion: str, entry_point: str | None) -> Extraction:
         return Extraction(code=last.code, rule=rule)
     fence = _FENCE.search(completion)
     return _unfenced(completion[: fence.start()] if fence else completion)
+
+
+def _undelimited(text: str) -> str:
+    """Up to the end of the first solution, where the delimiters of MBPP's prompts stand in it."""
+    parts = [part for part in _DELIMITERS.split(text) if part.strip()]
+    return parts[0] if parts and _DELIMITERS.search(text) else text
 
 
 def _blocks(text: str) -> list[_Block]:

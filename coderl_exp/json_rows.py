@@ -1,7 +1,8 @@
 """Rows of a JSON Lines file or of one JSON array, each with the place where it stands.
 
 A file whose first character is `[` is read as one array, any other line by line, in constant
-memory. Not covered: arrays larger than memory; compressed files.
+memory. A large array is read element by element too; its rows are then named by their number, not
+their line. Not covered: compressed files.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import ijson
+
 from coderl_exp.errors import DataError
 
 OnInvalid = Callable[[DataError], None]
 """Told of each row that cannot be used; the row is left out if this does not raise."""
 
 _BLANK = " \t\r\n"
+_LARGE_BYTES = 64 * 2**20
+"""An array of more is not held in memory as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,8 @@ class Row:
     number: int
     """0 for the first row; rows that cannot be used count, blank lines do not."""
     columns: Mapping[str, Any]
+    split: str | None = None
+    """The split that its file's name says; None where there is one file for all."""
 
     def column(self, name: str, *kinds: type) -> Any:
         """The value of a column.
@@ -67,9 +74,8 @@ def read_rows(path: Path, on_invalid: OnInvalid) -> Iterator[Row]:
     with _open(path) as file:
         start = file.read(1024).decode("utf-8-sig", "ignore").lstrip(_BLANK)
         file.seek(0)
-        places = _elements(path, file.read()) if start.startswith("[") else _lines(file)
-        for number, (line, source) in enumerate(places):
-            where = f"{path}:{line}"
+        for number, (place, source) in enumerate(_places(path, file, start.startswith("["))):
+            where = f"{path}{place}"
             try:
                 columns = _parse(source, where)
             except DataError as error:
@@ -87,8 +93,29 @@ def _open(path: Path) -> BinaryIO:
         raise DataError(f"{path} cannot be read ({error.strerror}): give another file.") from None
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    return ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+def _places(path: Path, file: BinaryIO, is_array: bool) -> Iterator[tuple[str, Any]]:
+    """Where each row stands, and the row: the bytes of a line, or the element of an array."""
+    if not is_array:
+        return ((f":{n}", line) for n, line in enumerate(file, start=1) if line.strip())
+    if path.stat().st_size > _LARGE_BYTES:
+        return _streamed(path, file)
+    return ((f":{line}", element) for line, element in _elements(path, file.read()))
+
+
+def _streamed(path: Path, file: BinaryIO) -> Iterator[tuple[str, Any]]:
+    """The elements of an array that need not fit into memory."""
+    # Its faster parser, in C, refuses integers of more than 64 bits.
+    parser = ijson.get_backend("python")
+    elements = enumerate(parser.items(file, "item", use_float=True))
+    number = -1
+    try:
+        for number, element in elements:
+            yield f": row {number}", element
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: row {number + 1} is not JSON ({_short(error)}): the array is truncated or "
+            "damaged; fetch the file again."
+        ) from None
 
 
 def _elements(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coderl_exp.config import SandboxConfig
 from coderl_exp.errors import SandboxError
-from coderl_exp.extraction import extract_code
+from coderl_exp.extraction import code_of
 from coderl_exp.judging_ahead import EarlyVerdicts, Name
 from coderl_exp.metrics import verdict_counts
 from coderl_exp.progress import progress_bar
@@ -55,7 +55,7 @@ def annotate(
     candidates = list(read_jsonl(candidates_file, Candidate))
     judged, usages = _completed_verdicts(work)
     remaining = candidates[len(judged) :]
-    extractions = [extract_code(c.completion, problems[c.task_id].entry_point) for c in remaining]
+    extractions = [code_of(c.completion, problems[c.task_id]) for c in remaining]
     judge = make_judge()
     judged_problems = {c.task_id: problems[c.task_id] for c in remaining}
     timeouts = early.timeouts

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from coderl_exp.config import SandboxConfig
 from coderl_exp.errors import SandboxError
-from coderl_exp.extraction import extract_code
+from coderl_exp.extraction import code_of
 from coderl_exp.records import Candidate, Problem, Program, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge
 from coderl_exp.sandbox.calibration import reference_timeouts
@@ -96,7 +96,7 @@ class JudgingAhead:
             if self._is_stopped:
                 return
             problem = self._problems[candidate.task_id]
-            code = extract_code(candidate.completion, problem.entry_point).code
+            code = code_of(candidate.completion, problem).code
             limit_s = timeouts.get(problem.task_id)
             name = candidate.task_id, candidate.index
             waiting.append((name, limit_s or self._config.timeout_s))

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from coderl_exp import judging, stages
-from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, Isolation, VLLMConfig
-from coderl_exp.dataset import load_dataset
+from coderl_exp.attacked_judge import make_attacked_judge
+from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, VLLMConfig
+from coderl_exp.data_audit import AUDITS
 from coderl_exp.errors import ConfigError
+from coderl_exp.experiment_data import ExperimentData
 from coderl_exp.generation import Generator
 from coderl_exp.generation.vllm import VLLMGenerator, check_vllm, check_vllm_rollouts
 from coderl_exp.launch import check_launch, join_training, num_processes
@@ -27,10 +29,7 @@ from coderl_exp.metrics import count_results, pass_at_k_per_problem, verdict_cou
 from coderl_exp.model import load_model, load_tokenizer, resolve_model
 from coderl_exp.progress import console
 from coderl_exp.records import JudgedCandidate, ModelRef
-from coderl_exp.redteam.first import attack_first
-from coderl_exp.sandbox import Judge, make_judge
-from coderl_exp.sandbox.setup_code import setup_imports
-from coderl_exp.sandbox.trusted import plan_test
+from coderl_exp.sandbox import Judge
 from coderl_exp.statistics import mean_interval
 from coderl_exp.step import Step
 from coderl_exp.steps import ExperimentSteps
@@ -39,6 +38,7 @@ from coderl_exp.tracking import Tracker
 from coderl_exp.training_step import ROLLOUTS, log_curve, log_rollouts
 
 LINKS = {
+    "data/audits.jsonl": ("audit", AUDITS),
     "train/candidates.jsonl": ("train_gen.candidates", stages.CANDIDATES),
     "train/candidates_annotated.jsonl": ("train_gen.verdicts", judging.ANNOTATED),
     "test/candidates_baseline.jsonl": ("baseline.candidates", stages.CANDIDATES),
@@ -78,13 +78,9 @@ class Pipeline:
         if isinstance(config.method, GRPOMethodConfig):
             config.method.check_groups(num_processes(config.accelerate))
         check_launch(config.accelerate)
-        problems = load_dataset(config.dataset)
-        for problem in problems:
-            setup_imports(problem.setup_code)
-            for test in problem.tests:
-                plan_test(test, problem.entry_point, problem.setup_code)
-        base = resolve_model(config.model, self.store.root / "model_digests.json")
-        self.steps = ExperimentSteps(config, problems, base)
+        self.data = ExperimentData(config)
+        self._base = resolve_model(config.model, self.store.root / "model_digests.json")
+        self.steps = self._make_steps()
         training = self.store.path(self._step("train").key)
         self.meeting = make_meeting(config.accelerate, training)
         self.artefacts: dict[str, Artefact] = {}
@@ -92,8 +88,23 @@ class Pipeline:
         self._judge: Judge | None = None
         self._check_inputs()
 
+    def _make_steps(self) -> ExperimentSteps:
+        """With the data as the audit left it; before the audit, as it was read."""
+        key = self.data.audit_key
+        audit = self.store.path(key) if key and self.store.contains(key) else None
+        problems = self.data.problems(audit)
+        return ExperimentSteps(self.config, problems, self.data.digests, self._base)
+
+    def _audit(self) -> None:
+        """Judge the reference solutions, unless that was done or is not wanted."""
+        artefact = self.data.audit(self.store, self.judge)
+        if artefact is not None:
+            self._publish("audit", artefact)
+            self.steps = self._make_steps()
+
     def run(self) -> None:
         """Run the selected steps, in order; log and link what they make."""
+        self._audit()
         for step in self.selected_steps():
             for name in step.inputs:
                 if name not in self.artefacts:
@@ -148,22 +159,9 @@ class Pipeline:
 
     def judge(self) -> Judge:
         if self._judge is None:
-            self._attack_first()
-            self._judge = make_judge(self.config.sandbox)
-            missing = self._judge.describe().missing
-            if missing:
-                listed = ", ".join(f"{layer} ({why})" for layer, why in missing.items())
-                console.print(f"warning: candidates run without isolation of {listed}")
+            folder = self.store.root / "redteam"
+            self._judge = make_attacked_judge(self.config.sandbox, folder)
         return self._judge
-
-    def _attack_first(self) -> None:
-        """A strict judge is attacked before it is trusted, once per machine and version."""
-        config = self.config.sandbox
-        if config.isolation is Isolation.strict and config.name == "local":
-            with console.status("attacking the judge before it is trusted"):
-                summary = attack_first(config, self.store.root / "redteam")
-            if summary:
-                console.print(f"judge: {summary}")
 
     def close(self) -> None:
         """End the processes of the engine and of the judge."""

@@ -24,6 +24,9 @@ def print_plan(pipeline: Pipeline) -> None:
     table.add_column("key", style="dim")
     table.add_column("tokens, at most", justify="right")
     table.add_column("sandbox s", justify="right")
+    if (key := pipeline.data.audit_key) is not None:
+        state = "in the store" if pipeline.store.contains(key) else "would run"
+        table.add_row("audit", state, key.digest[:12], "", "")
     for step in pipeline.selected_steps():
         in_store = pipeline.store.contains(step.key)
         tokens = "" if in_store else _tokens(step, pipeline)
@@ -41,7 +44,7 @@ def _tokens(step: Step, pipeline: Pipeline) -> str:
         return ""
     split = "train" if step.stage == "train_gen" else "test"
     problems = pipeline.steps.split(split)
-    characters = sum(len(p.text) + sum(map(len, p.tests)) for p in problems)
+    characters = sum(len(message.content) for p in problems for message in p.prompt)
     completions = step.num_completions * pipeline.config.generation.max_tokens
     return f"{round(characters / CHARACTERS_PER_TOKEN) + completions:,}"
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from radon.complexity import cc_visit
 
 from coderl_exp.config import RLBuildConfig
-from coderl_exp.prompts import build_prompt
 from coderl_exp.records import (
     CodeMetrics,
     JudgedCandidate,
@@ -218,7 +217,7 @@ def _pair(problem: Problem, chosen: JudgedCandidate, rejected: JudgedCandidate) 
     return PreferencePair(
         task_id=problem.task_id,
         kind="pass_over_pass" if rejected.verdict.passed else "pass_over_fail",
-        prompt=build_prompt(problem),
+        prompt=problem.prompt,
         chosen=chosen.candidate.completion,
         rejected=rejected.candidate.completion,
         chosen_index=chosen.candidate.index,

@@ -38,28 +38,6 @@ class VerdictStatus(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A task. Its `tests` decide the verdict; the first `num_visible_tests` are shown."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    task_id: str
-    """`<dataset>/<id>`, for example `mbpp/17`."""
-    split: Literal["train", "test"]
-    text: str
-    entry_point: str
-    """The function that the tests call."""
-    signature: str
-    """`def name(args):` of the reference, shown in the prompt."""
-    reference: str
-    tests: tuple[str, ...]
-    """Assert statements, one each."""
-    setup_code: str = ""
-    """Runs after the candidate's code; its import statements also run before it."""
-    num_visible_tests: int = 3
-
-
-@dataclass(frozen=True, kw_only=True)
 class Message:
     """One turn of a chat."""
 
@@ -68,6 +46,76 @@ class Message:
 
     def as_dict(self) -> dict[str, str]:
         return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StdinTest:
+    """One run of a whole program: what it reads on standard input and what it must print."""
+
+    stdin: str
+    stdout: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRule:
+    """How printed output may differ from the expected one, beyond white space."""
+
+    float_tolerance: float | None = None
+    """Numbers may differ by this, absolutely or relative to the larger; None: compare as text."""
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a dataset says of a problem beyond what poses and judges it."""
+
+    difficulty: str = ""
+    source: str = ""
+    url: str = ""
+    tags: tuple[str, ...] = ()
+    time_limit_s: float | None = None
+    memory_limit_mb: float | None = None
+    is_special_judge: bool = False
+    """Several answers are right, of which the tests know one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A task. Its `tests` decide the verdict; the first `num_visible_tests` are shown."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    task_id: str
+    """`<dataset>/<id>`, for example `mbpp/17`."""
+    split: Literal["train", "test", "validation", "prompt"]
+    """`prompt` is for the examples of few-shot prompts."""
+    text: str
+    entry_point: str | None
+    """The function or class that the tests call; None for a program judged by its output."""
+    signature: str = ""
+    """`def name(args):` of the reference, shown in the prompt."""
+    starter_code: str = ""
+    """What a solution begins with, as the dataset gives it."""
+    references: tuple[str, ...]
+    """Solutions; after an audit, those that pass."""
+    tests: tuple[str, ...] | tuple[StdinTest, ...]
+    """Test statements of an entry point, or runs of a whole program."""
+    readings: tuple[tuple[str, ...], ...] = ()
+    """Other things that the dataset's tests may mean; an audit finds the right one."""
+    setup_code: str = ""
+    """Runs after the candidate's code; its import statements also run before it."""
+    output_rule: OutputRule = OutputRule()
+    num_visible_tests: int = 3
+    timeout_s: float | None = None
+    """CPU seconds, as in `Program`, where an audit or the dataset has set them."""
+    prompt: tuple[Message, ...] = ()
+    """What every stage and every trainer shows to the model (`prompts.py`)."""
+    origin: Origin = Origin()
+
+    @property
+    def reference(self) -> str:
+        """The first solution; empty where there is none."""
+        return self.references[0] if self.references else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,23 +150,6 @@ class ModelRef:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StdinTest:
-    """One run of a whole program: what it reads on standard input and what it must print."""
-
-    stdin: str
-    stdout: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputRule:
-    """How printed output may differ from the expected one, beyond white space."""
-
-    float_tolerance: float | None = None
-    """Numbers may differ by this, absolutely or relative to the larger; None: compare as text."""
-    ignore_case: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Program:
     """What the judge runs: a candidate's code (None: nothing was extracted) and the tests."""
 
@@ -144,6 +175,8 @@ class Usage:
     cpu_s: float
     wall_s: float
     memory_mb: float
+    longest_run_s: float = 0.0
+    """CPU seconds, of a program that runs once per test."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderl_exp.errors import SandboxError
-from coderl_exp.extraction import extract_code
+from coderl_exp.extraction import code_of
 from coderl_exp.hardcoding import hardcodes_tests
 from coderl_exp.method_schemas import RewardConfig, RewardKind
 from coderl_exp.records import Problem, Program, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge
-from coderl_exp.sandbox.programs import program_for
+from coderl_exp.sandbox.programs import Tests, program_for
 
 RewardFunction = Callable[..., list[float | None]]
 Completion = Sequence[Mapping[str, str]]
@@ -111,7 +111,7 @@ class Rewards:
     def _judged(self, completions: Sequence[str], task_ids: Sequence[str]) -> list[Rollout]:
         problems = [self._problems[task_id] for task_id in task_ids]
         pairs = list(zip(completions, problems, strict=True))
-        codes = [extract_code(text, problem.entry_point).code for text, problem in pairs]
+        codes = [code_of(text, problem).code for text, problem in pairs]
         rewarded = [self._program(c, p, False) for c, p in zip(codes, problems, strict=True)]
         heldout = [self._program(c, p, True) for c, p in zip(codes, problems, strict=True)]
         verdicts = list(self._judge.run([*rewarded, *(h for h in heldout if h.tests)]))
@@ -148,7 +148,7 @@ class Rewards:
             )
 
 
-def split_tests(problem: Problem, num_heldout: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split_tests(problem: Problem, num_heldout: int) -> tuple[Tests, Tests]:
     """The tests that give reward, at least one, and the held-out ones, which are the last."""
     num_rewarded = max(1, len(problem.tests) - num_heldout)
     return problem.tests[:num_rewarded], problem.tests[num_rewarded:]
@@ -193,4 +193,5 @@ def _passes(verdict: Verdict | None) -> float | None:
 
 
 def _shown(problem: Problem) -> tuple[str, ...]:
-    return problem.tests[: problem.num_visible_tests]
+    shown = problem.tests[: problem.num_visible_tests]
+    return tuple(test for test in shown if isinstance(test, str))

@@ -38,41 +38,6 @@ class Dtype(Enum):
 
 
 @dataclass(kw_only=True)
-class DatasetConfig:
-    """Problems with their tests, split by task id (both ends included)."""
-
-    name: str = MISSING
-    path: str | None = MISSING
-    """A local file (.jsonl or .json in MBPP's schema); null loads `hub_id` from the hub."""
-    hub_id: str | None = MISSING
-    train_ids: list[int] = MISSING
-    test_ids: list[int] = MISSING
-    max_problems: int | None = MISSING
-    """At most this many problems per split, the first by task id; null for all."""
-    num_visible_tests: int = MISSING
-    """How many asserts the prompt shows. All of them decide the verdict."""
-    num_heldout_tests: int = MISSING
-    """Of each problem, the last tests that give no reward in training, only a second look."""
-    use_challenge_tests: bool = MISSING
-    """Judge against `challenge_test_list` as well."""
-
-    def __post_init__(self) -> None:
-        for name, ids in (("train_ids", self.train_ids), ("test_ids", self.test_ids)):
-            if len(ids) != 2 or ids[0] > ids[1]:
-                raise ConfigError(f"dataset.{name} is {ids}: give [first, last], as [11,510].")
-        if max(self.train_ids[0], self.test_ids[0]) <= min(self.train_ids[1], self.test_ids[1]):
-            raise ConfigError(
-                f"dataset.train_ids {self.train_ids} and dataset.test_ids {self.test_ids} overlap: "
-                "a test problem in the train split would make every result worthless."
-            )
-        check_option(
-            self.max_problems is None or self.max_problems > 0, "dataset.max_problems", self
-        )
-        check_option(self.num_visible_tests >= 0, "dataset.num_visible_tests", self)
-        check_option(self.num_heldout_tests >= 0, "dataset.num_heldout_tests", self)
-
-
-@dataclass(kw_only=True)
 class ModelConfig:
     """The policy that is trained and evaluated."""
 

@@ -17,11 +17,10 @@ from coderl_exp.config import Config, SamplingConfig, VLLMConfig
 from coderl_exp.extraction import EXTRACTION_VERSION
 from coderl_exp.generation.batching import make_requests
 from coderl_exp.judging_ahead import JudgingAhead
-from coderl_exp.prompts import PROMPT_VERSION, build_prompt
-from coderl_exp.records import ModelRef, Problem, to_json
+from coderl_exp.records import ModelRef, Problem
 from coderl_exp.step import VERSIONS, Resources, Step
-from coderl_exp.store import StageKey, Summary, digest_of
-from coderl_exp.training_step import sandbox_limits, training_step
+from coderl_exp.store import StageKey, Summary
+from coderl_exp.training_step import prompt_settings, sandbox_limits, training_step
 
 _NUM_GATE_PROMPTS = 4
 _LATER = ""
@@ -31,8 +30,12 @@ _LATER = ""
 class ExperimentSteps:
     """All steps of one experiment, in order."""
 
-    def __init__(self, config: Config, problems: list[Problem], base: ModelRef) -> None:
+    def __init__(
+        self, config: Config, problems: list[Problem], digests: Mapping[str, str], base: ModelRef
+    ) -> None:
+        """`digests` name the data of each split in the steps' keys."""
         self._config = config
+        self._digests = digests
         self.base = base
         self.problems = {problem.task_id: problem for problem in problems}
 
@@ -42,7 +45,9 @@ class ExperimentSteps:
         baseline = self._sample_and_judge("baseline", "test", self.base, ())
         train_gen = self._sample_and_judge("train_gen", "train", self.base, ())
         rl_build = self._rl_build(train_gen[1])
-        train = training_step(config, self.base, self.split("train"), rl_build, train_gen[1])
+        train = training_step(
+            config, self.base, self.split("train"), self._digests["train"], rl_build, train_gen[1]
+        )
         merge = self._merge(train)
         trained, origin = self._trained(train, merge)
         after = self._sample_and_judge("test_after", "test", trained, (origin.name,))
@@ -66,7 +71,7 @@ class ExperimentSteps:
         self, stage: str, split: str, model: ModelRef, inputs: tuple[str, ...]
     ) -> tuple[Step, Step]:
         problems = self.split(split)
-        data = digest_of([to_json(problem) for problem in problems])
+        data = self._digests[split]
         ahead = JudgingAhead(problems, self._config.sandbox)
         generation = self._generate(stage, problems, model, data, inputs, ahead)
         key = StageKey(
@@ -127,7 +132,7 @@ class ExperimentSteps:
         key = StageKey(
             stage="generate",
             version=VERSIONS["generate"],
-            config={**sampling, "seed": config.seed, "prompt": PROMPT_VERSION},
+            config={**sampling, "seed": config.seed, "prompt": prompt_settings(config)},
             inputs={"data": data, "model": model.identity, "dtype": model.dtype},
         )
         return Step(
@@ -156,7 +161,7 @@ class ExperimentSteps:
         return Step(name="rl_build", stage="rl_build", key=key, inputs=(verdicts.name,), run=build)
 
     def _merge(self, train: Step) -> Step:
-        prompts = [build_prompt(p)[-1].content for p in self.split("test")[:_NUM_GATE_PROMPTS]]
+        prompts = [p.prompt[-1].content for p in self.split("test")[:_NUM_GATE_PROMPTS]]
 
         def merge(resources: Resources, work: Path) -> Summary:
             resources.release_model()

@@ -17,9 +17,9 @@ from coderl_exp.launch import accelerate_file, num_processes
 from coderl_exp.method import AnyJob, DPOJob, GRPOJob
 from coderl_exp.method.checkpoints import CHECKPOINTS
 from coderl_exp.prompts import PROMPT_VERSION
-from coderl_exp.records import ModelRef, Problem, to_json, write_jsonl
+from coderl_exp.records import ModelRef, Problem, write_jsonl
 from coderl_exp.step import VERSIONS, Resources, Step
-from coderl_exp.store import StageKey, Summary, digest_of, digest_of_file
+from coderl_exp.store import StageKey, Summary, digest_of_file
 from coderl_exp.tracking import Tracker
 
 ROLLOUTS = f"{CHECKPOINTS}/completions"
@@ -28,9 +28,14 @@ MakeJob = Callable[[Resources, Path], AnyJob]
 
 
 def training_step(
-    config: Config, base: ModelRef, problems: Sequence[Problem], rl_build: Step, verdicts: Step
+    config: Config,
+    base: ModelRef,
+    problems: Sequence[Problem],
+    data: str,
+    rl_build: Step,
+    verdicts: Step,
 ) -> Step:
-    """The step of the configured method, on the train split's problems.
+    """The step of the configured method, on the train split's problems, whose digest is `data`.
 
     DPO reads the pairs of `rl_build`; GRPO reads the `verdicts` of train_gen where it filters
     problems by their pass rate.
@@ -43,7 +48,7 @@ def training_step(
         case GRPOMethodConfig() as grpo:
             inputs = {} if grpo.pass_rate_range is None else {"verdicts": verdicts}
             make_job = partial(_grpo_job, grpo, config, base, problems, verdicts.name)
-            return _step(config, base, make_job, inputs, _rollout_settings(config, problems))
+            return _step(config, base, make_job, inputs, _rollout_settings(config, data))
         case other:
             raise ConfigError(f"method.name is {other.name}: choose dpo or grpo.")
 
@@ -80,16 +85,23 @@ def _grpo_job(
     )
 
 
-def _rollout_settings(config: Config, problems: Sequence[Problem]) -> dict[str, Any]:
+def _rollout_settings(config: Config, data: str) -> dict[str, Any]:
     """What the rewards depend on beside the method's options."""
     return {
-        "data": digest_of([to_json(problem) for problem in problems]),
+        "data": data,
         "num_heldout_tests": config.dataset.num_heldout_tests,
         "use_vllm": config.rolls_out_with_vllm,
         "extraction": EXTRACTION_VERSION,
-        "prompt": PROMPT_VERSION,
+        "prompt": prompt_settings(config),
         "sandbox": sandbox_limits(config.sandbox),
     }
+
+
+def prompt_settings(config: Config) -> dict[str, Any]:
+    """What a prompt depends on beside its problem."""
+    dataset = config.dataset
+    shots = {"num_shots": dataset.num_shots, "shot_ids": dataset.shot_ids}
+    return {"version": PROMPT_VERSION, "style": dataset.prompt_style.value, **shots}
 
 
 def sandbox_limits(config: SandboxConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from coderl_exp.config import Isolation, Lane, SandboxConfig
+from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Candidate, JudgedCandidate, Problem, Verdict, VerdictStatus
 
 Processes = Callable[[], list[psutil.Process]]
@@ -107,18 +109,19 @@ def write_dataset(tmp_path: Path) -> Callable[..., Path]:
 
 
 def make_problem(task_id: str = "mini/1", split: Any = "train", **fields: Any) -> Problem:
-    return Problem(
+    problem = Problem(
         **{
             "task_id": task_id,
             "split": split,
             "text": "Write a function to double a number.",
             "entry_point": "double",
             "signature": "def double(x):",
-            "reference": "def double(x):\n    return 2 * x\n",
+            "references": ("def double(x):\n    return 2 * x\n",),
             "tests": ("assert double(2) == 4", "assert double(0) == 0", "assert double(-1) == -2"),
             **fields,
         }
     )
+    return replace(problem, prompt=build_prompt(problem))
 
 
 def make_judged(

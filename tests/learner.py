@@ -160,7 +160,7 @@ def _chat(row: dict[str, Any], code: str) -> str:
         text=row["text"],
         entry_point="f",
         signature="def f(x):",
-        reference=row["code"],
+        references=(row["code"],),
         tests=tuple(row["test_list"]),
         num_visible_tests=0,
     )

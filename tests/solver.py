@@ -37,7 +37,7 @@ def solver_problem() -> Problem:
         text=row["text"],
         entry_point="f",
         signature="def f(x):",
-        reference=row["code"],
+        references=(row["code"],),
         tests=tuple(row["test_list"]),
     )
 

@@ -54,7 +54,7 @@ def candidates(tmp_path: Path) -> Path:
 
 def run(candidates: Path, judge: FakeJudge, work: Path, max_rate: float = 0.0) -> Summary:
     work.mkdir(exist_ok=True)
-    problems = {"mini/1": replace(make_problem(), reference=REFERENCE)}
+    problems = {"mini/1": replace(make_problem(), references=(REFERENCE,))}
     config = sandbox_config(max_sandbox_error_rate=max_rate)
     return annotate("judge", candidates, problems, lambda: judge, config, EarlyVerdicts(), work)
 

@@ -56,13 +56,13 @@ def candidates(number: int) -> list[Candidate]:
 
 
 def ahead() -> JudgingAhead:
-    return JudgingAhead([make_problem(reference="")], sandbox_config())
+    return JudgingAhead([make_problem(references=())], sandbox_config())
 
 
 def annotated(early: EarlyVerdicts, judge: RecordingJudge, folder: Path, number: int) -> bytes:
     folder.mkdir()
     write_jsonl(folder / "given.jsonl", candidates(number))
-    problems = {"mini/1": make_problem(reference="")}
+    problems = {"mini/1": make_problem(references=())}
     given = folder / "given.jsonl"
     annotate("judge", given, problems, lambda: judge, sandbox_config(), early, folder)
     assert len(read_judged(folder)) == number

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from coderl_exp.dataset.mbpp import find_entry_point
+from coderl_exp.entry_points import called_function, find_entry_point
 from coderl_exp.errors import DataError
 from coderl_exp.json_rows import read_rows
-from coderl_exp.problem_files import ProblemTests, called_function, read_problems
+from coderl_exp.problem_files import ProblemTests, read_problems
 from coderl_exp.records import OutputRule, StdinTest
 from tests.conftest import mbpp_row
 

@@ -59,7 +59,7 @@ def problem(task_id: str, text: str = "Add one.") -> Problem:
         text=text,
         entry_point="f",
         signature="def f(x):",
-        reference="",
+        references=(),
         tests=("assert f(1) == 2",),
     )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from coderl_exp.config import SamplingConfig, VLLMConfig
-from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Message, Problem
 
 
@@ -21,7 +20,6 @@ class Request:
     """One completion that is wanted."""
 
     task_id: str
-    entry_point: str
     index: int
     seed: int
     prompt: tuple[Message, ...]
@@ -38,10 +36,9 @@ def make_requests(problems: Sequence[Problem], num_candidates: int, seed: int) -
     return [
         Request(
             task_id=problem.task_id,
-            entry_point=problem.entry_point,
             index=index,
             seed=candidate_seed(seed, problem.task_id, index),
-            prompt=build_prompt(problem),
+            prompt=problem.prompt,
         )
         for problem in problems
         for index in range(num_candidates)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from coderl_exp.generation.batching import Request
+from coderl_exp.prompts import answer_start
 from coderl_exp.records import Candidate
 
 _STOP_WINDOW_TOKENS = 8
@@ -23,27 +24,31 @@ class Completions:
         self.stop = tuple(stop)
 
     def encode(self, request: Request) -> list[int]:
-        """Token ids of the chat messages, up to where the assistant begins."""
+        """Token ids of the chat messages, up to where the completion begins."""
         messages = [message.as_dict() for message in request.prompt]
+        has_begun = bool(answer_start(request.prompt))
         text = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
+            messages,
+            tokenize=False,
+            add_generation_prompt=not has_begun,
+            continue_final_message=has_begun,
         )
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def is_finished(self, ids: Sequence[int]) -> bool:
+    def is_finished(self, ids: Sequence[int], request: Request) -> bool:
         """The completion so far ends with EOS or holds a stop string."""
         if ids[-1] in self.eos_ids:
             return True
         tail = self._tokenizer.decode(ids[-_STOP_WINDOW_TOKENS:])
-        return any(stop in tail for stop in self.stop) and self.is_stopped(ids)
+        return any(stop in tail for stop in self.stop) and self.is_stopped(ids, request)
 
-    def is_stopped(self, ids: Sequence[int]) -> bool:
+    def is_stopped(self, ids: Sequence[int], request: Request) -> bool:
         """The completion so far holds a stop string where it counts."""
-        return self._cut(ids)[1] == "stop"
+        return self._cut(ids, request)[1] == "stop"
 
     def candidate(self, request: Request, num_prompt_tokens: int, ids: list[int]) -> Candidate:
         """The record of a completion, its EOS included in `ids`."""
-        text, reason = self._cut(ids)
+        text, reason = self._cut(ids, request)
         return Candidate(
             task_id=request.task_id,
             index=request.index,
@@ -54,19 +59,26 @@ class Completions:
             finish_reason=reason,
         )
 
-    def _cut(self, ids: Sequence[int]) -> tuple[str, Literal["eos", "stop", "length"]]:
+    def _cut(
+        self, ids: Sequence[int], request: Request
+    ) -> tuple[str, Literal["eos", "stop", "length"]]:
         """The text up to and including the first stop string, and why it ended."""
         ended = bool(ids) and ids[-1] in self.eos_ids
         text: str = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
-        ends = [end for stop in self.stop if (end := find_stop(text, stop)) is not None]
+        begun = answer_start(request.prompt)
+        found = (find_stop(begun + text, stop, len(begun)) for stop in self.stop)
+        ends = [end - len(begun) for end in found if end is not None]
         if ends:
             return text[: min(ends)], "stop"
         return text, "eos" if ended else "length"
 
 
-def find_stop(text: str, stop: str) -> int | None:
-    """Where the first `stop` ends. One with a fence counts only where it closes a block."""
-    end = 0
+def find_stop(text: str, stop: str, start: int = 0) -> int | None:
+    """Where the first `stop` from `start` on ends.
+
+    One with a fence counts only where it closes a block.
+    """
+    end = start
     while (start := text.find(stop, end)) >= 0:
         end = start + len(stop)
         if "```" not in stop or text.count("```", 0, end) % 2 == 0:

@@ -54,7 +54,7 @@ class TransformersGenerator:
         token_ids = {task_id: self.completions.encode(r) for task_id, r in distinct.items()}
         order = {task_id: row for row, task_id in enumerate(distinct)}
         decoding = _Decoding(self, list(token_ids.values()), [order[r.task_id] for r in requests])
-        texts = decoding.run([request.seed for request in requests], on_finished)
+        texts = decoding.run(requests, on_finished)
         return [
             self.completions.candidate(request, len(token_ids[request.task_id]), ids)
             for request, ids in zip(requests, texts, strict=True)
@@ -73,13 +73,15 @@ class _Decoding:
         self._prompts = prompts
         self._prompt_of_row = rows
 
-    def run(self, seeds: Sequence[int], on_finished: Callable[[int], None]) -> list[list[int]]:
+    def run(
+        self, requests: Sequence[Request], on_finished: Callable[[int], None]
+    ) -> list[list[int]]:
         """Token ids of every row's completion, its EOS included."""
-        uniform = random_streams(seeds, self._config.max_tokens)
+        uniform = random_streams([r.seed for r in requests], self._config.max_tokens)
         logits, cache, mask = self._read_prompts()
-        completions: list[list[int]] = [[] for _ in seeds]
-        active = list(range(len(seeds)))
-        finished = [False] * len(seeds)
+        completions: list[list[int]] = [[] for _ in requests]
+        active = list(range(len(requests)))
+        finished = [False] * len(requests)
         for step in range(self._config.max_tokens):
             tokens = sample_tokens(
                 logits, uniform[active, step], self._config.temperature, self._config.top_p
@@ -87,7 +89,9 @@ class _Decoding:
             for row, token in zip(active, tokens.tolist(), strict=True):
                 if not finished[row]:
                     completions[row].append(token)
-                    finished[row] = self._generator.completions.is_finished(completions[row])
+                    finished[row] = self._generator.completions.is_finished(
+                        completions[row], requests[row]
+                    )
                     if finished[row] or step + 1 == self._config.max_tokens:
                         on_finished(step + 1)
             kept = [position for position, row in enumerate(active) if not finished[row]]

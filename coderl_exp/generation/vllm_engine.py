@@ -176,9 +176,8 @@ class Engine:
         state.tail = text[-self._tail :] if self._tail else ""
         if output.finished:
             return True
-        if any(stop in text for stop in self._completions.stop) and self._completions.is_stopped(
-            state.ids
-        ):
+        has_stop = any(stop in text for stop in self._completions.stop)
+        if has_stop and self._completions.is_stopped(state.ids, state.request):
             self._engine.abort_request([output.request_id])
             return True
         return False

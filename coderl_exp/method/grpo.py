@@ -16,7 +16,6 @@ from coderl_exp.method import GRPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
 from coderl_exp.method.trainer_options import common_options, fit, load_policy
 from coderl_exp.model import load_tokenizer
-from coderl_exp.prompts import build_prompt
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.rewards import Rewards
 from coderl_exp.sandbox import make_judge
@@ -83,7 +82,7 @@ def as_prompts(problems: Iterable[Problem]) -> Dataset:
     return Dataset.from_list(
         [
             {
-                "prompt": [message.as_dict() for message in build_prompt(problem)],
+                "prompt": [message.as_dict() for message in problem.prompt],
                 "task_id": problem.task_id,
             }
             for problem in problems

@@ -164,6 +164,7 @@ def with_usage(usage: Usage, run: Ended | Judged) -> Usage:
         cpu_s=usage.cpu_s + run.cpu_s,
         wall_s=usage.wall_s + run.wall_s,
         memory_mb=max(usage.memory_mb, run.memory_mb),
+        longest_run_s=max(usage.longest_run_s, run.cpu_s),
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from coderl_exp.records import Problem, Program
+from coderl_exp.records import Problem, Program, StdinTest
+
+Tests = tuple[str, ...] | tuple[StdinTest, ...]
 
 
 def program_for(
     problem: Problem,
     code: str | None,
     timeout_s: float | None = None,
-    tests: tuple[str, ...] | None = None,
+    tests: Tests | None = None,
 ) -> Program:
     """`code` against the problem's tests, or some of them; None: the judge's own time limit."""
     return Program(
@@ -17,5 +19,6 @@ def program_for(
         entry_point=problem.entry_point,
         tests=problem.tests if tests is None else tests,
         setup_code=problem.setup_code,
+        output_rule=problem.output_rule,
         timeout_s=timeout_s,
     )

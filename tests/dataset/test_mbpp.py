@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coderl_exp.config import PROJECT_ROOT, DatasetConfig
-from coderl_exp.dataset import load_dataset
-from coderl_exp.dataset.mbpp import find_entry_point
+from coderl_exp.config import PROJECT_ROOT, DatasetConfig, compose_config
+from coderl_exp.dataset import check_split, load_dataset
+from coderl_exp.entry_points import find_entry_point
 from coderl_exp.errors import ConfigError, DataError
 from coderl_exp.preferences import code_tokens, similarity
 from coderl_exp.records import Problem, Program
 from tests.conftest import mbpp_row, sandbox_config
 
-MBPP = PROJECT_ROOT.parent / "shared" / "data" / "mbpp.jsonl"
-SANITIZED = MBPP.with_name("sanitized-mbpp.json")
 Writer = Callable[..., Path]
 
 
-def config(path: Path | None, **options: Any) -> DatasetConfig:
-    return DatasetConfig(
-        **{
-            "name": "mini",
-            "path": str(path),
-            "hub_id": None,
-            "train_ids": [101, 200],
-            "test_ids": [1, 100],
-            "max_problems": None,
-            "num_visible_tests": 3,
-            "num_heldout_tests": 0,
-            "use_challenge_tests": True,
-            **options,
-        }
-    )
+def config(path: Path | None, *overrides: str) -> DatasetConfig:
+    """MBPP's schema with the ids 101 to 200 for train, 1 to 100 for test."""
+    return compose_config(
+        "dataset=mini",
+        f"dataset.path='{path}'" if path else "dataset.path=null",
+        "dataset.train_ids=[101,200]",
+        "dataset.test_ids=[1,100]",
+        *overrides,
+    ).dataset
+
+
+def loaded(path: Path | None, *overrides: str) -> Sequence[Problem]:
+    return load_dataset(config(path, *overrides)).problems
 
 
 def mini() -> list[Problem]:
-    return load_dataset(config(PROJECT_ROOT / "assets" / "datasets" / "mini" / "mini.jsonl"))
+    return list(loaded(PROJECT_ROOT / "assets" / "datasets" / "mini" / "mini.jsonl"))
 
 
 def test_rows_become_problems_of_their_split(write_dataset: Writer) -> None:
     path = write_dataset([mbpp_row(101), mbpp_row(1), mbpp_row(500)])
-    train, test = load_dataset(config(path))
+    train, test = loaded(path)
     assert (train.task_id, train.split) == ("mini/101", "train")
     assert (test.task_id, test.split) == ("mini/1", "test")
     assert test.entry_point == "add_1"
@@ -55,14 +51,14 @@ def test_rows_become_problems_of_their_split(write_dataset: Writer) -> None:
 
 def test_max_problems_keeps_the_first_of_each_split(write_dataset: Writer) -> None:
     path = write_dataset([mbpp_row(i) for i in (3, 1, 2, 103, 101, 102)])
-    problems = load_dataset(config(path, max_problems=2))
+    problems = loaded(path, "dataset.max_problems=2")
     assert [p.task_id for p in problems] == ["mini/101", "mini/102", "mini/1", "mini/2"]
 
 
 def test_challenge_tests_decide_but_are_not_shown(write_dataset: Writer) -> None:
     challenge = ["assert add_1(10**9) == 10**9 + 1"]
     path = write_dataset([mbpp_row(1, challenge_test_list=challenge), mbpp_row(101)])
-    problem = load_dataset(config(path))[1]
+    problem = loaded(path)[1]
     assert problem.tests[-1] == challenge[0]
     assert problem.num_visible_tests == 3
 
@@ -84,47 +80,57 @@ def test_the_entry_point_is_what_the_tests_call(tests: list[str], name: str) -> 
 
 def test_overlapping_splits_are_refused() -> None:
     with pytest.raises(ConfigError, match="overlap"):
-        config(None, train_ids=[50, 150])
+        config(None, "dataset.train_ids=[50,150]")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.jsonl does not exist"):
-        load_dataset(config(tmp_path / "nowhere.jsonl"))
+        loaded(tmp_path / "nowhere.jsonl")
 
 
 def test_a_truncated_file_is_named_with_its_line(write_dataset: Writer) -> None:
     path = write_dataset([mbpp_row(1), mbpp_row(101)])
     path.write_text(path.read_text()[:-40])
     with pytest.raises(DataError, match=r"data\.jsonl:2 is not JSON"):
-        load_dataset(config(path))
+        loaded(path)
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"test_list": []}, "no tests"),
-        ({"test_list": None}, "NoneType as 'test_list'"),
+        ({"test_list": None}, "null as 'test_list'"),
         ({"code": "def add_1(x"}, "is not Python"),
         ({"test_list": ["assert other(1) == 2"]}, "no test calls a function"),
-        ({"text": 5}, "int as 'text'"),
-        ({"task_id": "one"}, "str as 'task_id'"),
+        ({"text": 5}, "an integer as 'text'"),
+        ({"task_id": "one"}, "a string as 'task_id'"),
     ],
 )
 def test_a_bad_row_is_named(write_dataset: Writer, columns: dict[str, Any], message: str) -> None:
     path = write_dataset([mbpp_row(1, **columns), mbpp_row(101)])
     with pytest.raises(DataError, match=message) as caught:
-        load_dataset(config(path))
+        loaded(path)
     assert "data.jsonl:1" in str(caught.value)
 
 
 def test_a_repeated_task_is_refused(write_dataset: Writer) -> None:
     with pytest.raises(DataError, match="repeats mini/1"):
-        load_dataset(config(write_dataset([mbpp_row(1), mbpp_row(1), mbpp_row(101)])))
+        loaded(write_dataset([mbpp_row(1), mbpp_row(1), mbpp_row(101)]))
 
 
 def test_an_empty_split_is_refused(write_dataset: Writer) -> None:
+    options = config(write_dataset([mbpp_row(101)]))
+    dataset = load_dataset(options)
+    check_split(dataset, options, "train")
     with pytest.raises(DataError, match="no test problem"):
-        load_dataset(config(write_dataset([mbpp_row(101)])))
+        check_split(dataset, options, "test")
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.touch()
+    with pytest.raises(DataError, match="the data is empty"):
+        loaded(path)
 
 
 def test_the_sanitized_columns_are_read(tmp_path: Path) -> None:
@@ -135,7 +141,7 @@ def test_the_sanitized_columns_are_read(tmp_path: Path) -> None:
         del row["test_setup_code"], row["challenge_test_list"]
     path = tmp_path / "sanitized.json"
     path.write_text(json.dumps(rows))
-    assert load_dataset(config(path))[0].setup_code == "import math"
+    assert loaded(path)[0].setup_code == "import math"
 
 
 def test_mini_has_enough_problems_of_both_splits() -> None:
@@ -174,14 +180,3 @@ def test_every_reference_of_mini_passes_its_own_tests() -> None:
         if not verdict.passed
     }
     assert failed == {}
-
-
-@pytest.mark.skipif(not MBPP.exists(), reason="the MBPP file is not on this machine")
-def test_the_real_mbpp_files_load() -> None:
-    options = {"name": "mbpp", "train_ids": [601, 974], "test_ids": [11, 510]}
-    full = load_dataset(config(MBPP, **options))
-    assert [p.split for p in full].count("train") == 374
-    assert [p.split for p in full].count("test") == 500
-    sanitized = load_dataset(config(SANITIZED, **options))
-    assert [p.split for p in sanitized].count("train") == 120
-    assert [p.split for p in sanitized].count("test") == 257
