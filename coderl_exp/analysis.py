@@ -182,16 +182,6 @@ def align(
     return before, [found[result.task_id] for result in before]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that may be compared as if each stood alone."""
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
 def _describe(values: Sequence[float]) -> Distribution | None:
     if not values:
         return None

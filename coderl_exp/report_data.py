@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis, holm
+from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis
 from coderl_exp.errors import DataError
 from coderl_exp.metrics import ProblemResult, pass_at_k_per_problem
 from coderl_exp.records import JudgedCandidate, Problem
-from coderl_exp.statistics import Estimate, PairedComparison, compare_paired, mean_interval
+from coderl_exp.statistics import Estimate, PairedComparison, compare_paired, holm, mean_interval
 
 _CURVES = (
     "loss", "eval_loss", "reward", "rewards/heldout/mean", "heldout_gap", "frac_reward_zero_std",

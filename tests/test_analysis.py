@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderl_exp.analysis import align, analyze, holm, length_histogram, problem_changes
+from coderl_exp.analysis import align, analyze, length_histogram, problem_changes
 from coderl_exp.errors import CoderlError
 from coderl_exp.metrics import ProblemResult, count_results
 from coderl_exp.records import Candidate, JudgedCandidate, Verdict, VerdictStatus
@@ -152,18 +152,6 @@ def test_every_analysis_is_strict_json(rows: list[tuple[str | None, VerdictStatu
     analysis = analyze([judged(code, index=i, status=s) for i, (code, s) in enumerate(rows)])
     assert math.isclose(sum(analysis.verdict_shares.values()), 1.0) or not rows
     json.dumps(asdict(analysis), allow_nan=False)
-
-
-def test_holm_multiplies_the_smallest_most_and_keeps_the_order() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1)))
-def test_a_corrected_p_value_is_a_probability_not_below_the_raw_one(values: list[float]) -> None:
-    for raw, corrected in zip(values, holm(values), strict=True):
-        assert raw <= corrected <= 1
 
 
 def test_evaluations_are_aligned_by_problem_and_not_by_position() -> None:

@@ -16,7 +16,7 @@ LAYERS = (
     ("records", "schemas"),
     ("method_schemas",),
     ("config", "json_rows", "prompts", "extraction", "metrics", "statistics", "store", "progress"),
-    ("memory_estimate", "preferences", "tracking"),
+    ("memory_estimate", "power", "preferences", "replicates", "tracking"),
     ("judge_summary", "hardcoding", "training_health", "machines"),
     ("dataset", "sandbox", "generation", "model", "meeting"),
     ("rewards",),
