@@ -81,10 +81,10 @@ def mean_intervals(columns: Matrix, seed: int = 0, method: Method = "bca") -> li
 
 def resampled_means(columns: Matrix, seed: int = 0) -> Matrix:
     """The columns' means over problems drawn with replacement: (`NUM_RESAMPLES` × columns)."""
-    return np.concatenate([draws @ columns / len(columns) for draws in _draws(len(columns), seed)])
+    return np.concatenate([draws @ columns / len(columns) for draws in draws(len(columns), seed)])
 
 
-def _draws(num_problems: int, seed: int) -> Iterator[Matrix]:
+def draws(num_problems: int, seed: int) -> Iterator[Matrix]:
     """How often each problem is drawn: (resamples × problems), in chunks."""
     rng = np.random.default_rng(seed)
     for start in range(0, NUM_RESAMPLES, _CHUNK):
