@@ -19,6 +19,7 @@ from coderl_exp.errors import CoderlError
 from coderl_exp.metrics import ProblemResult, verdict_counts
 from coderl_exp.preferences import measure_code
 from coderl_exp.records import CodeMetrics, JudgedCandidate, VerdictStatus
+from coderl_exp.text import sound_text
 
 NUM_BINS = 24
 NUM_ERROR_TYPES = 10
@@ -237,7 +238,7 @@ def _metrics(code: str) -> CodeMetrics | None:
 
 def _error_types(judged: Iterable[JudgedCandidate]) -> dict[str, int]:
     """`IndexError: list index out of range` counts as `IndexError`."""
-    types = (row.verdict.error.partition(":")[0].strip() for row in judged)
+    types = (sound_text(row.verdict.error).partition(":")[0].strip() for row in judged)
     return dict(Counter(name for name in types if name).most_common(NUM_ERROR_TYPES))
 
 

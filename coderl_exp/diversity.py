@@ -16,6 +16,7 @@ from rapidfuzz.distance import Indel
 
 from coderl_exp.preferences import ast_fingerprint, code_tokens
 from coderl_exp.records import JudgedCandidate, VerdictStatus
+from coderl_exp.text import sound_text
 
 MAX_PAIRS_PER_PROBLEM = 45
 """Every pair of ten candidates; of more candidates, evenly spaced pairs."""
@@ -139,4 +140,4 @@ def _diff(left: str, right: str) -> str:
     shown = [line[:MAX_LINE_CHARS] for line in lines[:MAX_DIFF_LINES]]
     if len(lines) > len(shown):
         shown.append(f"… {len(lines) - len(shown)} more lines")
-    return "\n".join(shown)
+    return sound_text("\n".join(shown))

@@ -16,7 +16,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Indel
 
 from coderl_exp.preferences import ast_fingerprint, code_tokens
-from coderl_exp.records import JudgedCandidate, PreferencePair, Problem
+from coderl_exp.records import JudgedCandidate, PreferencePair, Problem, StdinTest
 from coderl_exp.statistics import Estimate, mean_interval
 
 NEAR_DUPLICATE = 0.95
@@ -154,7 +154,8 @@ def _plain(text: str) -> str:
 
 def _test_keys(problem: Problem) -> set[str]:
     """The tests in a form that does not depend on layout."""
-    return {
-        ast_fingerprint(test) if isinstance(test, str) else f"{test.stdin}\0{test.stdout}"
-        for test in problem.tests
-    }
+    return {_key(test) for test in problem.tests}
+
+
+def _key(test: str | StdinTest) -> str:
+    return ast_fingerprint(test) if isinstance(test, str) else f"{test.stdin}\0{test.stdout}"

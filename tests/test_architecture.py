@@ -12,7 +12,7 @@ from coderl_exp.config import PROJECT_ROOT
 PACKAGE = PROJECT_ROOT / "coderl_exp"
 
 LAYERS = (
-    ("errors", "memory", "process_group"),
+    ("errors", "memory", "process_group", "text"),
     ("records", "schemas"),
     ("method_schemas",),
     ("config", "json_rows", "prompts", "extraction", "metrics", "statistics", "store", "progress"),
@@ -22,8 +22,9 @@ LAYERS = (
     ("rewards",),
     ("analysis", "method", "fetch_model", "install_vllm_cpu", "problem_files", "redteam"),
     ("judging_ahead",),
+    ("rendering", "examples"),
     ("report_data", "worker", "judging", "label_checks", "verdict_files", "judge_options"),
-    ("plots", "launch"),
+    ("answer", "plots", "launch"),
     ("report", "stages"),
     ("step",),
     ("training_step",),
