@@ -14,6 +14,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer, PythonLexer
 
+from coderl_exp.statistics import Estimate
+
 CODE_STYLES = ("xcode", "github-dark")
 """Pygments styles for light and dark pages."""
 
@@ -41,7 +43,8 @@ def _environment(**options: Any) -> Environment:
     )
     environment.filters |= {
         "percent": percent, "points": points, "p": p_value, "num": number, "fence": _fence,
-        "python": highlight_python, "diff": highlight_diff, "short": short_number,
+        "interval": interval, "change": change, "python": highlight_python,
+        "diff": highlight_diff, "short": short_number,
     }  # fmt: skip
     return environment
 
@@ -94,6 +97,18 @@ def points(difference: float) -> str:
     """Percentage points with their sign: a true minus sign, and no −0.0."""
     text = f"{difference * 100:+.1f}".replace("-", "−")
     return "0.0" if text in ("−0.0", "+0.0") else text
+
+
+def interval(estimate: Estimate) -> Markup:
+    """A share with its interval; only numbers, so nothing to escape."""
+    low, high = f"{estimate.low * 100:.1f}", f"{estimate.high * 100:.1f}"
+    return Markup(f"{percent(estimate.mean)} [{low}, {high}]")
+
+
+def change(estimate: Estimate) -> Markup:
+    """A difference in points with its interval."""
+    low, high = points(estimate.low), points(estimate.high)
+    return Markup(f"{points(estimate.mean)} [{low}, {high}]")
 
 
 def p_value(value: float) -> str:
