@@ -22,6 +22,7 @@ from coderl_exp.records import CodeMetrics, JudgedCandidate, VerdictStatus
 from coderl_exp.text import sound_text
 
 NUM_BINS = 24
+NUM_SIMILARITY_BINS = 20
 NUM_ERROR_TYPES = 10
 NUM_FAILING_TESTS = 10
 """Failures of later tests are counted together."""
@@ -53,6 +54,8 @@ class SetAnalysis:
     """Equal programs of a problem form a cluster: size → how many clusters have it."""
     similarity: Distribution | None
     """Token similarity of two candidates of one problem, over pairs."""
+    similarity_bins: tuple[int, ...]
+    """Pairs per twentieth of [0, 1]."""
     most_alike: tuple[CandidatePair, ...]
     """Pairs of one problem that differ and hardly do."""
     least_alike: tuple[CandidatePair, ...]
@@ -118,6 +121,7 @@ def analyze(judged: Sequence[JudgedCandidate]) -> SetAnalysis:
         distinct_share=_share(diversity.num_distinct, len(with_code)),
         cluster_sizes=diversity.cluster_sizes,
         similarity=_describe(diversity.similarities),
+        similarity_bins=_similarity_bins(diversity.similarities),
         most_alike=diversity.most_alike,
         least_alike=diversity.least_alike,
         completion_tokens=_describe_tokens(judged),
@@ -210,6 +214,12 @@ def _describe(values: Sequence[float]) -> Distribution | None:
 
 def _describe_tokens(rows: Iterable[JudgedCandidate]) -> Distribution | None:
     return _describe([row.candidate.num_completion_tokens for row in rows])
+
+
+def _similarity_bins(values: Sequence[float]) -> tuple[int, ...]:
+    last = NUM_SIMILARITY_BINS - 1
+    counts = Counter(min(int(value * NUM_SIMILARITY_BINS), last) for value in values)
+    return tuple(counts[position] for position in range(NUM_SIMILARITY_BINS))
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from coderl_exp.analysis import NUM_SIMILARITY_BINS, Histogram, SetAnalysis
 from coderl_exp.report_data import RunSummary
 from coderl_exp.statistics import Estimate
 from coderl_exp.svg import AFTER, NAMES, finish, new_figure, percent_axis, to_inline
@@ -34,12 +35,10 @@ def run_figures(summary: RunSummary) -> dict[str, str]:
             "Share of candidates per verdict; the table has the numbers.",
         )
     if lengths := summary.lengths:
-        figures["lengths"] = histogram_plot(
-            lengths.edges,
-            list(_shares(dict(enumerate(lengths.before))).values()),
-            list(_shares(dict(enumerate(lengths.after))).values()),
-            "Histogram of completion lengths in tokens.",
-        )
+        figures["lengths"] = lengths_plot(lengths, "before", "after")
+    tested = {name: summary.analyses[name] for name in NAMES if name in summary.analyses}
+    if any(analysis.similarity for analysis in tested.values()):
+        figures["similarity"] = similarity_plot(tested)
     return figures
 
 
@@ -109,25 +108,49 @@ def verdict_plot(before: Mapping[str, float], after: Mapping[str, float], descri
 
 
 def histogram_plot(
+    name: str,
     edges: Sequence[float],
-    before: Sequence[float],
-    after: Sequence[float],
+    series: Mapping[str, Sequence[int]],
+    labels: tuple[str, str],
     description: str,
 ) -> str:
-    """Share of completions per bin of length in tokens; an empty sequence is not drawn."""
-    drawn = {name: row for name, row in (("before", before), ("after", after)) if row}
+    """Shares of up to two series of counts per bin; an empty one is not drawn. `labels`: x, y."""
+    colors = dict(zip(series, NAMES.values(), strict=False))
+    drawn = {label: counts for label, counts in series.items() if sum(counts)}
     with new_figure(2.5) as (figure, axes):
-        for name, shares in drawn.items():
-            color = NAMES[name]
-            axes.stairs(shares, edges, fill=True, color=color, alpha=0.16)
-            axes.stairs(shares, edges, color=color, linewidth=1.5, label=name)
+        for label, counts in drawn.items():
+            shares = [count / sum(counts) for count in counts]
+            axes.stairs(shares, edges, fill=True, color=colors[label], alpha=0.16)
+            axes.stairs(shares, edges, color=colors[label], linewidth=1.5, label=label)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(percent_axis())
-        axes.set(xlabel="completion length (tokens)", ylabel="share of completions")
+        axes.set(xlabel=labels[0], ylabel=labels[1])
         finish(axes, grid="y", num_series=len(drawn))
-        return to_inline(figure, "lengths", description)
+        return to_inline(figure, name, description)
+
+
+def lengths_plot(lengths: Histogram, first: str, second: str) -> str:
+    """`first` and `second` name the histogram's two sets."""
+    return histogram_plot(
+        "lengths",
+        lengths.edges,
+        {first: lengths.before, second: lengths.after},
+        ("completion length (tokens)", "share of completions"),
+        "Histogram of completion lengths in tokens.",
+    )
+
+
+def similarity_plot(sets: Mapping[str, SetAnalysis]) -> str:
+    """How alike two candidates of one problem are, of up to two sets."""
+    return histogram_plot(
+        "similarity",
+        [position / NUM_SIMILARITY_BINS for position in range(NUM_SIMILARITY_BINS + 1)],
+        {name: analysis.similarity_bins for name, analysis in sets.items()},
+        ("similarity of two candidates", "share of pairs"),
+        "Histogram of the token similarity of two candidates of one problem.",
+    )
 
 
 def curve_plot(

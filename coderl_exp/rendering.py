@@ -6,6 +6,7 @@ Whatever a model wrote is shown as text: escaped, and with its control character
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +21,7 @@ CODE_STYLES = ("xcode", "github-dark")
 """Pygments styles for light and dark pages."""
 
 
+@cache
 def html_environment() -> Environment:
     """Escapes all text."""
     environment = _environment(autoescape=True, finalize=visible)
@@ -27,6 +29,7 @@ def html_environment() -> Environment:
     return environment
 
 
+@cache
 def markdown_environment() -> Environment:
     """Escapes what Markdown or HTML would take for markup."""
     return _environment(finalize=_markdown_text)
@@ -43,7 +46,7 @@ def _environment(**options: Any) -> Environment:
     )
     environment.filters |= {
         "percent": percent, "points": points, "p": p_value, "num": number, "fence": _fence,
-        "interval": interval, "change": change, "python": highlight_python,
+        "interval": interval, "change": change, "bounds": bounds, "python": highlight_python,
         "diff": highlight_diff, "short": short_number,
     }  # fmt: skip
     return environment
@@ -109,6 +112,12 @@ def change(estimate: Estimate) -> Markup:
     """A difference in points with its interval."""
     low, high = points(estimate.low), points(estimate.high)
     return Markup(f"{points(estimate.mean)} [{low}, {high}]")
+
+
+def bounds(estimate: Estimate) -> Markup:
+    """A plain number with its interval."""
+    low, high = number(estimate.low, 2), number(estimate.high, 2)
+    return Markup(f"{number(estimate.mean, 2)} [{low}, {high}]")
 
 
 def p_value(value: float) -> str:

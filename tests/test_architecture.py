@@ -30,7 +30,7 @@ LAYERS = (
     ("training_step",),
     ("steps",),
     ("pipeline",),
-    ("compare",),
+    ("analyze", "compare"),
     ("plan", "reporting", "cli_help"),
     ("cli", "judge"),
     ("__main__",),

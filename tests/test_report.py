@@ -405,7 +405,7 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
 def test_every_figure_is_labelled_and_every_id_is_unique(tmp_path: Path) -> None:
     tags = _Page(write(full_report(), tmp_path)["html"]).tags
     figures = [attributes for tag, attributes in tags if tag == "svg"]
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert all(f["role"] == "img" and f["aria-label"] for f in figures)
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
