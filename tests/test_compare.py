@@ -185,6 +185,18 @@ def test_one_run_alone_is_described_without_a_winner(tmp_path: Path) -> None:
     assert "points from the base model" in comparison.answer
 
 
+def test_groups_that_the_command_line_does_not_tell_apart_have_names_of_their_own(
+    tmp_path: Path,
+) -> None:
+    for number, (rate, seed) in enumerate([("1", 1), ("1", 2), ("2", 1), ("2", 2)]):
+        run(
+            tmp_path / str(number), seed=10 * number + seed, command="python -m coderl_exp",
+            config_yaml=f"seed: {seed}\nlr: {rate}\n",
+        )  # fmt: skip
+    names = [row.name for row in compare_runs([tmp_path]).rows]
+    assert len(set(names)) == len(names) == 2
+
+
 def test_a_clear_winner_is_called_so_and_a_close_one_is_not(tmp_path: Path) -> None:
     run(tmp_path / "a", 0.4, options=rate("1"))
     run(tmp_path / "b", 0.0, options=rate("2"))

@@ -12,6 +12,7 @@ from coderl_exp.compare.budgets import MEASURES, compare_at_equal_cost
 from coderl_exp.compare.conclusions import answer_of
 from coderl_exp.compare.data import Comparison, Curve, Metric, Row
 from coderl_exp.compare.keys import heat_map
+from coderl_exp.compare.pages import write
 from coderl_exp.compare.ranking import (
     BASE_MODEL,
     Group,
@@ -40,8 +41,9 @@ def compare_runs(
     metric: str | None = None,
     by: Sequence[str] = (),
     cost: str = "wall_s",
+    out: Path | None = None,
 ) -> Comparison:
-    """Compare the finished runs in and below the folders. Reads only; `pages.write` writes.
+    """Compare the finished runs in and below the folders; with `out`, write the pages there.
 
     `baseline` names the run that others are compared with; None: each run's own base model.
 
@@ -59,7 +61,7 @@ def compare_runs(
     rows = rank(groups, reference)
     named = {group.name: group for group in groups}
     reference_name = reference.name if reference else BASE_MODEL
-    return Comparison(
+    comparison = Comparison(
         answer=answer_of(rows, parsed, reference_name, _runner_up(rows, named)),
         metric=parsed.name,
         reference=reference_name,
@@ -73,6 +75,9 @@ def compare_runs(
         curves=_curves(groups),
         warnings=(*warnings, *_cautions(rows, parsed)),
     )
+    if out is not None:
+        write(comparison, out)
+    return comparison
 
 
 def _runner_up(rows: Sequence[Row], groups: Mapping[str, Group]) -> PairedComparison | None:

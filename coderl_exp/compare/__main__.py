@@ -12,7 +12,7 @@ from pathlib import Path
 
 from coderl_exp.compare import compare_runs
 from coderl_exp.compare.budgets import MEASURES
-from coderl_exp.compare.pages import MAX_TABLE_ROWS, NAME, terminal_table, write
+from coderl_exp.compare.pages import MAX_TABLE_ROWS, NAME, terminal_table
 from coderl_exp.errors import CoderlError
 from coderl_exp.progress import console
 
@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             metric=options.metric,
             by=[key for key in options.by.split(",") if key],
             cost=options.cost,
+            out=options.out,
         )
-        page = write(comparison, options.out)
     except CoderlError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(comparison.answer, markup=False)
     for warning in comparison.warnings:
         console.print(f"note: {warning}", markup=False, style="dim")
-    console.print(f"page     {page}", markup=False, soft_wrap=True)
+    console.print(f"page     {options.out / f'{NAME}.html'}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -103,10 +103,18 @@ def make_groups(runs: Sequence[Run], problems: Sequence[str], metric: Metric) ->
     by_configuration: dict[str, list[Run]] = {}
     for run in runs:
         by_configuration.setdefault(run.configuration, []).append(run)
-    return [_group(members, problems, metric) for members in by_configuration.values()]
+    sets = list(by_configuration.values())
+    names = [_group_name(members) for members in sets]
+    unique = [
+        name if names.count(name) == 1 else f"{name} {members[0].place}"
+        for name, members in zip(names, sets, strict=True)
+    ]
+    return [
+        _group(name, members, problems, metric) for name, members in zip(unique, sets, strict=True)
+    ]
 
 
-def _group(runs: list[Run], problems: Sequence[str], metric: Metric) -> Group:
+def _group(name: str, runs: list[Run], problems: Sequence[str], metric: Metric) -> Group:
     check_replicates([_replicate(run) for run in runs])
     after = np.array([_scores(run.evaluated, problems, metric.k) for run in runs])
     changes = None
@@ -114,7 +122,7 @@ def _group(runs: list[Run], problems: Sequence[str], metric: Metric) -> Group:
         before = np.array([_scores(run.before, problems, metric.k) for run in runs])
         changes = after - before
     values = changes if metric.is_change and changes is not None else after
-    return Group(name=_group_name(runs), runs=tuple(runs), values=values, changes=changes)
+    return Group(name=name, runs=tuple(runs), values=values, changes=changes)
 
 
 def _replicate(run: Run) -> Replicate:

@@ -51,6 +51,11 @@ class Run:
     """Of what it takes to make the trained model: without evaluation, merging and analysis."""
 
     @property
+    def place(self) -> str:
+        """`2026-11-25/21-27-37`, or a sweep's `21-27-37/0`."""
+        return _place(Path(self.path))
+
+    @property
     def evaluated(self) -> Mapping[str, ProblemResult]:
         """The trained model's results, or the base model's where nothing was trained."""
         return self.after or self.before
@@ -127,7 +132,7 @@ def _run(name: str, folder: Path, summary: RunSummary) -> Run:
         method=summary.method,
         dataset=summary.dataset,
         seed=summary.seed,
-        settings=_flatten(_parse(summary.config_yaml)),
+        settings=_flatten(_parse(summary.config_yaml, folder)),
         before={result.task_id: result for result in summary.results_before},
         after={result.task_id: result for result in summary.results_after},
         samples_after=summary.samples_after,
@@ -140,8 +145,13 @@ def _is_training(row: LedgerRow) -> bool:
     return row.stage.partition(".")[0] in _TRAINING_STAGES
 
 
-def _parse(config: str) -> Any:
-    return yaml.load(config, yaml.CSafeLoader) or {}
+def _parse(config: str, folder: Path) -> Any:
+    try:
+        return yaml.load(config, yaml.CSafeLoader) or {}
+    except yaml.YAMLError:
+        raise DataError(
+            f"the configuration in {folder / REPORTS} is no YAML: run its command again."
+        ) from None
 
 
 def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -183,5 +193,4 @@ def _shortened(override: str) -> str:
 
 
 def _place(folder: Path) -> str:
-    """`2026-11-25/21-27-37`, or a sweep's `21-27-37/0`."""
     return "/".join(folder.parts[-2:])
