@@ -16,7 +16,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from coderl_exp.analysis import Histogram, SetAnalysis, analyze, length_histogram
-from coderl_exp.errors import CoderlError, DataError, StoreError
+from coderl_exp.command import OneLineParser, run_command
+from coderl_exp.errors import DataError, StoreError
 from coderl_exp.judging import USAGE
 from coderl_exp.metrics import count_results, pass_at_k
 from coderl_exp.plots import lengths_plot, similarity_plot, verdict_plot
@@ -137,7 +138,7 @@ def _answer(analysis: SetAnalysis, score: Estimate | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m coderl_exp.analyze", description="Describe a file of judged candidates."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a candidates_annotated.jsonl")
@@ -145,19 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path(NAME), metavar="DIR",
         help=f"where {NAME}.html, .md and .json go (default: %(default)s)",
     )  # fmt: skip
-    options = parser.parse_args(arguments)
-    try:
-        found = analyze_file(options.file)
-        page = write(found, options.out)
-    except CoderlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _analyze(parser.parse_args(arguments)))
+
+
+def _analyze(options: argparse.Namespace) -> None:
+    found = analyze_file(options.file)
+    page = write(found, options.out)
     console.print(found.answer, markup=False)
     console.print(f"page     {page}", markup=False, soft_wrap=True)
-    return 0
 
 
 if __name__ == "__main__":

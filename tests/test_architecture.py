@@ -13,6 +13,7 @@ PACKAGE = PROJECT_ROOT / "coderl_exp"
 
 LAYERS = (
     ("errors", "memory", "process_group", "text"),
+    ("command",),
     ("records", "schemas"),
     ("method_schemas",),
     ("config", "json_rows", "prompts", "extraction", "metrics", "statistics", "store", "progress"),

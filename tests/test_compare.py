@@ -248,6 +248,8 @@ def test_names_from_the_command_line_stay_text(tmp_path: Path) -> None:
         (["--baseline", "nobody"], "no run is named so"),
         (["--by", "warmup"], "names no single option"),
         (["--by", "a,b,c"], "give one or two"),
+        (["--cost", "gpu"], "invalid choice: 'gpu'"),
+        (["--sort"], "unrecognized arguments: --sort"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -269,6 +271,14 @@ def test_a_missing_folder_or_a_damaged_summary_is_named(tmp_path: Path) -> None:
     file.write_text(file.read_text()[:500])
     with pytest.raises(DataError, match=r"mini_dpo_summary\.json is no summary of a run"):
         compare_runs([tmp_path])
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "file").touch()
+    assert main([str(sweep), "--out", str(sweep / "file" / "out")]) == 2
+    assert "Not a directory" in capsys.readouterr().err
 
 
 def test_an_unknown_cost_is_refused(sweep: Path) -> None:

@@ -231,7 +231,7 @@ def test_a_comparison_of_any_runs_is_whole_or_refused_in_one_line(runs: list[Run
 
 
 @pytest.mark.exhaustive
-@few(300)
+@few(60)
 @given(reports(), sets(4, 4), several_runs())
 def test_pages_of_many_more_candidates_are_whole(
     report: RunReport, rows: list[JudgedCandidate], runs: list[RunReport]

@@ -10,31 +10,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.compare import compare_runs
 from coderl_exp.compare.budgets import MEASURES
 from coderl_exp.compare.pages import MAX_TABLE_ROWS, NAME, terminal_table
-from coderl_exp.errors import CoderlError
 from coderl_exp.progress import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        comparison = compare_runs(
-            options.folders,
-            baseline=options.baseline,
-            metric=options.metric,
-            by=[key for key in options.by.split(",") if key],
-            cost=options.cost,
-            out=options.out,
-        )
-    except CoderlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _compare(_parser().parse_args(arguments)))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    comparison = compare_runs(
+        options.folders,
+        baseline=options.baseline,
+        metric=options.metric,
+        by=[key for key in options.by.split(",") if key],
+        cost=options.cost,
+        out=options.out,
+    )
     console.print(terminal_table(comparison))
     if (hidden := len(comparison.rows) - MAX_TABLE_ROWS) > 0:
         console.print(f"and {hidden} more in the page")
@@ -42,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(comparison.answer, markup=False)
     for warning in comparison.warnings:
         console.print(f"note: {warning}", markup=False, style="dim")
-    console.print(f"page     {options.out / f'{NAME}.html'}", markup=False, soft_wrap=True)
-    return 0
+    page = options.out / f"{NAME}.html"
+    console.print(f"page     {page}", markup=False, soft_wrap=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
         prog="python -m coderl_exp.compare",
         description="Compare finished runs on the same test problems.",
     )
