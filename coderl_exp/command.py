@@ -19,8 +19,8 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def run_command(task: Callable[[], None]) -> int:
-    """Run; the exit code: 0, 2 for bad input (a path that cannot be read or written too), 1 for what
-    failed, 130 for Ctrl-C."""
+    """Run and return the exit code: 0, 1 for what failed, 130 for Ctrl-C, and 2 for bad input, such
+    as a path that cannot be read or written."""
     try:
         task()
     except CoderlError as error:
