@@ -12,26 +12,22 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
-from scipy import stats
-
+from coderl_exp.correlation import Correlation, correlate
+from coderl_exp.diversity import UNREADABLE, CandidatePair, measure_diversity
 from coderl_exp.errors import CoderlError
 from coderl_exp.metrics import ProblemResult, verdict_counts
-from coderl_exp.preferences import ast_fingerprint, code_tokens, measure_code, similarity
+from coderl_exp.preferences import measure_code
 from coderl_exp.records import CodeMetrics, JudgedCandidate, VerdictStatus
+from coderl_exp.text import sound_text
 
-MAX_PAIRS_PER_PROBLEM = 45
-"""Every pair of ten candidates; of more candidates, evenly spaced pairs."""
 NUM_BINS = 24
+NUM_SIMILARITY_BINS = 20
 NUM_ERROR_TYPES = 10
-MIN_CORRELATED = 3
-"""A rank correlation of fewer points is always ±1 or undefined."""
+NUM_FAILING_TESTS = 10
+"""Failures of later tests are counted together."""
 
-_Pair = tuple[tuple[str, ...], tuple[str, ...]]
-"""The tokens of two programs."""
-
-_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_FASTEST_S = ((0.01, "under 10 ms"), (0.1, "10 to 100 ms"), (1.0, "100 ms to 1 s"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +50,19 @@ class SetAnalysis:
     num_with_code: int
     distinct_share: float | None
     """Distinct programs (by AST, within their problem) among the candidates with code."""
+    cluster_sizes: Mapping[int, int]
+    """Equal programs of a problem form a cluster: size → how many clusters have it."""
     similarity: Distribution | None
     """Token similarity of two candidates of one problem, over pairs."""
+    similarity_bins: tuple[int, ...]
+    """Pairs per twentieth of [0, 1]."""
+    most_alike: tuple[CandidatePair, ...]
+    """Pairs of one problem that differ and hardly do."""
+    least_alike: tuple[CandidatePair, ...]
     completion_tokens: Distribution | None
+    tokens_passed: Distribution | None
+    """`completion_tokens` of the candidates that pass."""
+    tokens_failed: Distribution | None
     cut_off_share: float | None
     """Share of completions that ended at the token limit."""
     code_lines: Distribution | None
@@ -65,10 +71,14 @@ class SetAnalysis:
     extraction_rules: Mapping[str, int]
     error_types: Mapping[str, int]
     """The most frequent ones, most frequent first."""
+    failing_tests: Mapping[str, int]
+    """Which test failed first ("1" is the problem's first) → candidates."""
+    timeouts: Mapping[str, int]
+    """Candidates that ran out of time, by the CPU time of their problem's fastest passing one."""
     num_correlated: int
     """Candidates whose code parses and that were judged: the base of `correlations`."""
-    correlations: Mapping[str, float | None]
-    """Metric → Spearman's rho with passing."""
+    correlations: Mapping[str, Correlation]
+    """Metric of size or shape → its correlation with passing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +113,20 @@ def analyze(judged: Sequence[JudgedCandidate]) -> SetAnalysis:
         for row, metrics in measured
         if row.verdict.status is not VerdictStatus.sandbox_error
     ]
-    fingerprints = {(row.candidate.task_id, ast_fingerprint(row.code)) for row in with_code}
+    diversity = measure_diversity(with_code)
     return SetAnalysis(
         num_problems=len({row.candidate.task_id for row in judged}),
         num_candidates=len(judged),
         num_with_code=len(with_code),
-        distinct_share=_share(len(fingerprints), len(with_code)),
-        similarity=_describe(_similarities(with_code)),
-        completion_tokens=_describe([row.candidate.num_completion_tokens for row in judged]),
+        distinct_share=_share(diversity.num_distinct, len(with_code)),
+        cluster_sizes=diversity.cluster_sizes,
+        similarity=_describe(diversity.similarities),
+        similarity_bins=_similarity_bins(diversity.similarities),
+        most_alike=diversity.most_alike,
+        least_alike=diversity.least_alike,
+        completion_tokens=_describe_tokens(judged),
+        tokens_passed=_describe_tokens(row for row in judged if row.verdict.passed),
+        tokens_failed=_describe_tokens(row for row in judged if not row.verdict.passed),
         cut_off_share=_share(
             sum(row.candidate.finish_reason == "length" for row in judged), len(judged)
         ),
@@ -120,6 +136,8 @@ def analyze(judged: Sequence[JudgedCandidate]) -> SetAnalysis:
         },
         extraction_rules=dict(Counter(row.extraction_rule for row in judged).most_common()),
         error_types=_error_types(judged),
+        failing_tests=_failing_tests(judged),
+        timeouts=_timeouts(judged),
         num_correlated=len(correlated),
         correlations=_correlate(correlated),
     )
@@ -182,16 +200,6 @@ def align(
     return before, [found[result.task_id] for result in before]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that may be compared as if each stood alone."""
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
 def _describe(values: Sequence[float]) -> Distribution | None:
     if not values:
         return None
@@ -204,58 +212,79 @@ def _describe(values: Sequence[float]) -> Distribution | None:
     )
 
 
+def _describe_tokens(rows: Iterable[JudgedCandidate]) -> Distribution | None:
+    return _describe([row.candidate.num_completion_tokens for row in rows])
+
+
+def _similarity_bins(values: Sequence[float]) -> tuple[int, ...]:
+    last = NUM_SIMILARITY_BINS - 1
+    counts = Counter(min(int(value * NUM_SIMILARITY_BINS), last) for value in values)
+    return tuple(counts[position] for position in range(NUM_SIMILARITY_BINS))
+
+
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _similarities(rows: Iterable[JudgedCandidate]) -> list[float]:
-    """Over pairs of candidates of one problem, at most `MAX_PAIRS_PER_PROBLEM` of each."""
-    by_problem: dict[str, list[tuple[str, ...]]] = {}
-    for row in rows:
-        by_problem.setdefault(row.candidate.task_id, []).append(_tokens(row.code or ""))
-    return [
-        1.0 if left == right else similarity(left, right)
-        for programs in by_problem.values()
-        for left, right in _spread(list(combinations(programs, 2)))
-    ]
-
-
-def _spread(pairs: Sequence[_Pair]) -> list[_Pair]:
-    """All pairs, or evenly spaced ones where there are too many: the same in every run."""
-    if len(pairs) <= MAX_PAIRS_PER_PROBLEM:
-        return list(pairs)
-    step = len(pairs) / MAX_PAIRS_PER_PROBLEM
-    return [pairs[int(position * step)] for position in range(MAX_PAIRS_PER_PROBLEM)]
-
-
-def _tokens(code: str) -> tuple[str, ...]:
-    try:
-        return code_tokens(code)
-    except _UNREADABLE:  # lone surrogates, which the tokenizer cannot encode
-        return tuple(code.split())
 
 
 def _measure(rows: Iterable[JudgedCandidate]) -> list[tuple[JudgedCandidate, CodeMetrics]]:
     """The candidates whose code parses, with its metrics."""
     measured = []
+    known: dict[str, CodeMetrics | None] = {}
     for row in rows:
-        try:
-            measured.append((row, measure_code(row.code or "")))
-        except _UNREADABLE:
-            continue
+        code = row.code or ""
+        if code not in known:
+            known[code] = _metrics(code)
+        if metrics := known[code]:
+            measured.append((row, metrics))
     return measured
+
+
+def _metrics(code: str) -> CodeMetrics | None:
+    try:
+        return measure_code(code)
+    except UNREADABLE:
+        return None
 
 
 def _error_types(judged: Iterable[JudgedCandidate]) -> dict[str, int]:
     """`IndexError: list index out of range` counts as `IndexError`."""
-    types = (row.verdict.error.partition(":")[0].strip() for row in judged)
+    types = (sound_text(row.verdict.error).partition(":")[0].strip() for row in judged)
     return dict(Counter(name for name in types if name).most_common(NUM_ERROR_TYPES))
 
 
-def _correlate(
-    rows: Sequence[tuple[JudgedCandidate, CodeMetrics]],
-) -> dict[str, float | None]:
-    passed = [float(row.verdict.passed) for row, _ in rows]
+def first_failing_test(row: JudgedCandidate) -> int | None:
+    """The position of the first test that was judged and did not pass; None where there is none."""
+    statuses = enumerate(row.verdict.tests)
+    return next((i for i, s in statuses if s not in (None, VerdictStatus.passed)), None)
+
+
+def _failing_tests(judged: Iterable[JudgedCandidate]) -> dict[str, int]:
+    failing = (first_failing_test(row) for row in judged if not row.verdict.passed)
+    counts = Counter(position for position in failing if position is not None)
+    shown = {str(i + 1): counts[i] for i in range(NUM_FAILING_TESTS) if counts[i]}
+    later = counts.total() - sum(shown.values())
+    return {**shown, "later": later} if later else shown
+
+
+def _timeouts(judged: Sequence[JudgedCandidate]) -> dict[str, int]:
+    fastest: dict[str, float] = {}
+    for row in judged:
+        if row.verdict.passed and row.verdict.usage:
+            task_id, seconds = row.candidate.task_id, row.verdict.usage.cpu_s
+            fastest[task_id] = min(seconds, fastest.get(task_id, math.inf))
+    late = (row for row in judged if row.verdict.status is VerdictStatus.timeout)
+    counts = Counter(_bin(fastest.get(row.candidate.task_id)) for row in late)
+    names = [*(name for _, name in _FASTEST_S), "over 1 s", "none passes, or not measured"]
+    return {name: counts[name] for name in names if counts[name]}
+
+
+def _bin(seconds: float | None) -> str:
+    if seconds is None:
+        return "none passes, or not measured"
+    return next((name for limit, name in _FASTEST_S if seconds < limit), "over 1 s")
+
+
+def _correlate(rows: Sequence[tuple[JudgedCandidate, CodeMetrics]]) -> dict[str, Correlation]:
     columns: dict[str, list[float]] = {
         "lines": [metrics.lines for _, metrics in rows],
         "tokens": [metrics.tokens for _, metrics in rows],
@@ -263,11 +292,5 @@ def _correlate(
         "nesting": [metrics.nesting for _, metrics in rows],
         "completion_tokens": [row.candidate.num_completion_tokens for row, _ in rows],
     }
-    return {name: _spearman(values, passed) for name, values in columns.items()}
-
-
-def _spearman(values: Sequence[float], passed: Sequence[float]) -> float | None:
-    """None where it is undefined: too few points, or one side is constant."""
-    if len(values) < MIN_CORRELATED or len(set(values)) < 2 or len(set(passed)) < 2:
-        return None
-    return float(stats.spearmanr(values, passed).statistic)
+    passed = [row.verdict.passed for row, _ in rows]
+    return correlate(columns, passed, [row.candidate.task_id for row, _ in rows])

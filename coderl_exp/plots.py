@@ -1,68 +1,20 @@
-"""Figures as SVG text for a page: transparent, readable on light and dark, the same in every run.
-
-Text and axes take the page's text colour (`currentColor`), the two series the page's
-`--before` and `--after`. Text stays text, in the page's font.
-
-Not covered: files; a figure that stands alone needs a page around it.
-"""
+"""The figures of a run's report, as SVG text (`svg.py`)."""
 
 from __future__ import annotations
 
-import html
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
+from coderl_exp.analysis import NUM_SIMILARITY_BINS, Histogram, SetAnalysis
 from coderl_exp.report_data import RunSummary
 from coderl_exp.statistics import Estimate
+from coderl_exp.svg import AFTER, NAMES, finish, new_figure, percent_axis, to_inline
 
-WIDTH_IN = 4.8
-"""Narrow enough that the text stays readable where a phone shrinks the figure to its screen."""
-
-# Stand-ins that matplotlib draws with and `_to_inline` replaces. Blue and orange stay apart for
-# every kind of colour blindness, and differ in lightness.
-_INK, _BEFORE, _AFTER = "#010203", "#b45309", "#1d4ed8"
-_REPLACED = {
-    _INK: "currentColor",
-    _BEFORE: f"var(--before, {_BEFORE})",
-    _AFTER: f"var(--after, {_AFTER})",
-}
 _Key = TypeVar("_Key")
-_NAMES = {"before": _BEFORE, "after": _AFTER}
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "coderl_exp",
-    "font.size": 9.5,
-    "axes.labelsize": 9.5,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "grid.color": _INK,
-    "grid.alpha": 0.13,
-    "grid.linewidth": 0.7,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-}
 
 
 def run_figures(summary: RunSummary) -> dict[str, str]:
@@ -83,12 +35,10 @@ def run_figures(summary: RunSummary) -> dict[str, str]:
             "Share of candidates per verdict; the table has the numbers.",
         )
     if lengths := summary.lengths:
-        figures["lengths"] = histogram_plot(
-            lengths.edges,
-            list(_shares(dict(enumerate(lengths.before))).values()),
-            list(_shares(dict(enumerate(lengths.after))).values()),
-            "Histogram of completion lengths in tokens.",
-        )
+        figures["lengths"] = lengths_plot(lengths, "before", "after")
+    tested = {name: summary.analyses[name] for name in NAMES if name in summary.analyses}
+    if any(analysis.similarity for analysis in tested.values()):
+        figures["similarity"] = similarity_plot(tested)
     return figures
 
 
@@ -118,7 +68,7 @@ def pass_at_k_plot(
     description: str,
 ) -> str:
     """pass@k over k with 95 % intervals; k stands at even distances. None: not drawn."""
-    with _figure(2.9) as (figure, axes):
+    with new_figure(2.9) as (figure, axes):
         series = {"before": before, "after": after}
         drawn = {name: row for name, row in series.items() if any(row)}
         for name, row in drawn.items():
@@ -127,10 +77,10 @@ def pass_at_k_plot(
         axes.set_xticks(range(len(ks)), [str(k) for k in ks])
         axes.set_xlim(-0.5, len(ks) - 0.5)
         axes.set_ylim(bottom=0, top=min(1.02, axes.get_ylim()[1] * 1.06))
-        axes.yaxis.set_major_formatter(_percent_axis())
+        axes.yaxis.set_major_formatter(percent_axis())
         axes.set(xlabel="k (candidates drawn per problem)", ylabel="pass@k")
-        _finish(axes, grid="y", num_series=len(drawn))
-        return _to_inline(figure, "passk", description)
+        finish(axes, grid="y", num_series=len(drawn))
+        return to_inline(figure, "passk", description)
 
 
 def verdict_plot(before: Mapping[str, float], after: Mapping[str, float], description: str) -> str:
@@ -138,12 +88,12 @@ def verdict_plot(before: Mapping[str, float], after: Mapping[str, float], descri
     names = list(dict.fromkeys([*before, *after]))
     drawn = {name: row for name, row in (("before", before), ("after", after)) if row}
     height = 0.8 / max(len(drawn), 1)
-    with _figure(0.75 + len(names) * (0.42 if len(drawn) == 2 else 0.3)) as (figure, axes):
+    with new_figure(0.75 + len(names) * (0.42 if len(drawn) == 2 else 0.3)) as (figure, axes):
         for position, (label, shares) in enumerate(drawn.items()):
             offset = (position - (len(drawn) - 1) / 2) * height
             values = [shares.get(name, 0.0) for name in names]
             places = [index + offset for index in range(len(names))]
-            bars = axes.barh(places, values, height * 0.9, color=_NAMES[label], label=label)
+            bars = axes.barh(places, values, height * 0.9, color=NAMES[label], label=label)
             axes.bar_label(
                 bars, [f"{value * 100:.1f}" for value in values], padding=3, fontsize=8.5
             )
@@ -151,49 +101,73 @@ def verdict_plot(before: Mapping[str, float], after: Mapping[str, float], descri
         axes.invert_yaxis()
         axes.margins(x=0.12)
         axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_formatter(_percent_axis())
+        axes.xaxis.set_major_formatter(percent_axis())
         axes.set_xlabel("share of candidates")
-        _finish(axes, grid="x", num_series=len(drawn))
-        return _to_inline(figure, "verdicts", description)
+        finish(axes, grid="x", num_series=len(drawn))
+        return to_inline(figure, "verdicts", description)
 
 
 def histogram_plot(
+    name: str,
     edges: Sequence[float],
-    before: Sequence[float],
-    after: Sequence[float],
+    series: Mapping[str, Sequence[int]],
+    labels: tuple[str, str],
     description: str,
 ) -> str:
-    """Share of completions per bin of length in tokens; an empty sequence is not drawn."""
-    drawn = {name: row for name, row in (("before", before), ("after", after)) if row}
-    with _figure(2.5) as (figure, axes):
-        for name, shares in drawn.items():
-            color = _NAMES[name]
-            axes.stairs(shares, edges, fill=True, color=color, alpha=0.16)
-            axes.stairs(shares, edges, color=color, linewidth=1.5, label=name)
+    """Shares of up to two series of counts per bin; an empty one is not drawn. `labels`: x, y."""
+    colors = dict(zip(series, NAMES.values(), strict=False))
+    drawn = {label: counts for label, counts in series.items() if sum(counts)}
+    with new_figure(2.5) as (figure, axes):
+        for label, counts in drawn.items():
+            shares = [count / sum(counts) for count in counts]
+            axes.stairs(shares, edges, fill=True, color=colors[label], alpha=0.16)
+            axes.stairs(shares, edges, color=colors[label], linewidth=1.5, label=label)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(_percent_axis())
-        axes.set(xlabel="completion length (tokens)", ylabel="share of completions")
-        _finish(axes, grid="y", num_series=len(drawn))
-        return _to_inline(figure, "lengths", description)
+        axes.yaxis.set_major_formatter(percent_axis())
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        finish(axes, grid="y", num_series=len(drawn))
+        return to_inline(figure, name, description)
+
+
+def lengths_plot(lengths: Histogram, first: str, second: str) -> str:
+    """`first` and `second` name the histogram's two sets."""
+    return histogram_plot(
+        "lengths",
+        lengths.edges,
+        {first: lengths.before, second: lengths.after},
+        ("completion length (tokens)", "share of completions"),
+        "Histogram of completion lengths in tokens.",
+    )
+
+
+def similarity_plot(sets: Mapping[str, SetAnalysis]) -> str:
+    """How alike two candidates of one problem are, of up to two sets."""
+    return histogram_plot(
+        "similarity",
+        [position / NUM_SIMILARITY_BINS for position in range(NUM_SIMILARITY_BINS + 1)],
+        {name: analysis.similarity_bins for name, analysis in sets.items()},
+        ("similarity of two candidates", "share of pairs"),
+        "Histogram of the token similarity of two candidates of one problem.",
+    )
 
 
 def curve_plot(
     label: str, steps: Sequence[float], values: Sequence[float], description: str
 ) -> str:
     """One training curve over optimizer steps. `label` is the metric's logged name."""
-    with _figure(2.2) as (figure, axes):
+    with new_figure(2.2) as (figure, axes):
         marker = "o" if len(steps) <= 40 else None
-        axes.plot(steps, values, color=_AFTER, linewidth=1.5, marker=marker, markersize=3)
+        axes.plot(steps, values, color=AFTER, linewidth=1.5, marker=marker, markersize=3)
         if label.endswith("accuracies"):
             axes.set_ylim(-0.03, 1.03)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.set(xlabel="optimizer step", ylabel=label)
-        _finish(axes, grid="y", num_series=1)
+        finish(axes, grid="y", num_series=1)
         name = "curve-" + re.sub(r"[^a-z0-9]+", "-", label.lower())
-        return _to_inline(figure, name, description)
+        return to_inline(figure, name, description)
 
 
 def _draw_estimates(axes: Axes, name: str, row: Sequence[Estimate | None], shift: float) -> None:
@@ -206,7 +180,7 @@ def _draw_estimates(axes: Axes, name: str, row: Sequence[Estimate | None], shift
             [value.mean - value.low for _, value in points],
             [value.high - value.mean for _, value in points],
         ],
-        color=_NAMES[name],
+        color=NAMES[name],
         marker="o" if name == "before" else "s",
         markersize=4.5,
         linestyle="none",
@@ -225,58 +199,3 @@ def _draw_estimates(axes: Axes, name: str, row: Sequence[Estimate | None], shift
             va="center",
             fontsize=8.5,
         )
-
-
-@contextmanager
-def _figure(height_in: float) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of its own: no state is shared with another figure or with pyplot."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-        FigureCanvasSVG(figure)
-        yield figure, figure.add_subplot()
-
-
-def _percent_axis() -> FuncFormatter:
-    """With the decimals that a tick needs: 2.5 % must not read as 2 %."""
-    return FuncFormatter(lambda value, _: f"{value * 100:.6g} %")
-
-
-def _finish(axes: Axes, *, grid: Literal["x", "y"], num_series: int) -> None:
-    axes.grid(visible=True, axis=grid)
-    if num_series > 1:
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=num_series, handlelength=1.4,
-            borderaxespad=0.2, columnspacing=1.4,
-        )  # fmt: skip
-
-
-def _to_inline(figure: Figure, name: str, description: str) -> str:
-    """An <svg> element for a page: labelled, page colours, and ids that no other figure has."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg ") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    for color, replacement in _REPLACED.items():
-        text = text.replace(color, replacement)
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"font-family: [^;\"]*; ", "", text)
-    text = _own_ids(text, name)
-    view_box = re.search(r'viewBox="([^"]*)"', text)
-    label = html.escape(description, quote=True)
-    opening = (
-        f'<svg viewBox="{view_box.group(1) if view_box else ""}" role="img" aria-label="{label}"'
-    )
-    namespaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return re.sub(r"<svg [^>]*>", f"{opening} {namespaces}>", text, count=1).strip()
-
-
-def _own_ids(text: str, name: str) -> str:
-    """Drop ids that nothing refers to and prefix the others: many figures share one page."""
-    used = set(re.findall(r"#([\w-]+)", " ".join(re.findall(r'(?:href="|url\()#[\w-]+', text))))
-
-    def rename(match: re.Match[str]) -> str:
-        return f' id="{name}-{match.group(1)}"' if match.group(1) in used else ""
-
-    text = re.sub(r' id="([^"]*)"', rename, text)
-    return re.sub(r'(href="|url\()#', rf"\1#{name}-", text)

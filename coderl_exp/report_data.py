@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
-from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis, holm
+from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis
 from coderl_exp.errors import DataError
+from coderl_exp.examples import Example
 from coderl_exp.metrics import ProblemResult, pass_at_k_per_problem
+from coderl_exp.pair_audit import PairAudit
+from coderl_exp.power import Plan
 from coderl_exp.records import JudgedCandidate, Problem
-from coderl_exp.statistics import Estimate, PairedComparison, compare_paired, mean_interval
-
-_CURVES = (
-    "loss", "eval_loss", "reward", "rewards/heldout/mean", "heldout_gap", "frac_reward_zero_std",
-    "rewards/margins", "rewards/accuracies", "kl", "entropy", "completions/mean_length",
-)  # fmt: skip
-"""The curves that the pages show; all else that was logged is in the JSON file."""
+from coderl_exp.statistics import Estimate, PairedComparison, compare_paired, holm, mean_interval
+from coderl_exp.training_health import MEANINGS, CurveHealth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +69,10 @@ class RunReport:
     warnings: Sequence[str]
     versions: Mapping[str, str]
     config_yaml: str
+    pairs: PairAudit | None = None
+    """None: no preference pairs were built."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What identifies the inputs: stage → key of its artefact, and digests of data and model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +111,28 @@ class RunSummary:
     after: Mapping[int, Estimate]
     comparisons: Mapping[int, PairedComparison]
     """k → after minus before by problem; p-values are Holm-corrected over all k."""
+    plans: tuple[Plan, ...]
+    """What a paired study of this size, and of larger ones, could find in pass@1."""
+    results_before: tuple[ProblemResult, ...]
+    results_after: tuple[ProblemResult, ...]
+    samples_before: str
+    """Digest of the completions, so that copies are told from replicates; empty: none."""
+    samples_after: str
     verdicts_before: Mapping[str, int]
     verdicts_after: Mapping[str, int]
+    moves: Mapping[str, Mapping[str, int]]
+    """Verdict before → verdict after of the candidate with the same number → candidates."""
     fixed: tuple[ProblemChange, ...]
     """No candidate passed before, at least one does after."""
     broken: tuple[ProblemChange, ...]
     """At least one candidate passed before, none does after."""
+    examples: Mapping[str, Example]
+    """Some of `fixed` and `broken` by problem, with code."""
     lengths: Histogram | None
     analyses: Mapping[str, SetAnalysis]
     curves: tuple[Mapping[str, float | None], ...]
+    training: tuple[CurveHealth, ...]
+    pairs: PairAudit | None
     num_pairs: Mapping[str, int]
     dropped: Mapping[str, int]
     merge: Mapping[str, float | bool | None] | None
@@ -129,13 +144,14 @@ class RunSummary:
     isolation: tuple[str, ...]
     warnings: tuple[str, ...]
     versions: Mapping[str, str]
+    keys: Mapping[str, str]
     config_yaml: str
 
     @property
     def drawn_curves(self) -> dict[str, list[tuple[float, float]]]:
         """(step, value) of the curves that the pages show, as far as they were logged."""
         curves: dict[str, list[tuple[float, float]]] = {}
-        for name in _CURVES:
+        for name in MEANINGS:
             for row in self.curves:
                 step, value = row.get("step"), row.get(name)
                 if step is not None and value is not None:

@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.panel import Panel
 from rich.table import Table
 
 from coderl_exp import judging, stages
 from coderl_exp.config import GRPOMethodConfig
 from coderl_exp.method.checkpoints import read_metrics
+from coderl_exp.pair_audit import PairAudit
 from coderl_exp.pipeline import Pipeline
 from coderl_exp.progress import console
-from coderl_exp.records import JudgedCandidate
+from coderl_exp.records import JudgedCandidate, to_json
 from coderl_exp.report import LedgerRow, RunReport, RunSummary, write_report
 from coderl_exp.statistics import Estimate
-from coderl_exp.store import Artefact, git_commit, installed_versions
+from coderl_exp.store import Artefact, digest_of, git_commit, installed_versions
 from coderl_exp.training_health import training_warnings
 
 _NUM_SAMPLES = 40
@@ -79,7 +81,24 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
         warnings=warnings,
         versions=installed_versions(),
         config_yaml=config_yaml,
+        pairs=_pair_audit(rl_manifest),
+        keys=_keys(pipeline),
     )
+
+
+def _pair_audit(rl_manifest: Mapping[str, Any]) -> PairAudit | None:
+    return TypeAdapter(PairAudit).validate_python(rl_manifest["audit"]) if rl_manifest else None
+
+
+def _keys(pipeline: Pipeline) -> dict[str, str]:
+    """What the result follows from, in hashes."""
+    stages_done = {name: a.manifest.key.digest for name, a in pipeline.artefacts.items()}
+    problems = [to_json(problem) for problem in pipeline.steps.problems.values()]
+    return {
+        "model": pipeline.steps.base.identity,
+        "data": digest_of(problems)[:20],
+        **stages_done,
+    }
 
 
 def _judged(pipeline: Pipeline, step: str) -> list[JudgedCandidate]:

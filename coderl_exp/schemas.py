@@ -168,8 +168,12 @@ class RLBuildConfig:
     fails_per_passer: int = MISSING
     within_pass_pairs_per_winner: int = MISSING
     """Pairs of a better over a worse passing program, per better one; 0 for none."""
+    label_repeats: int = 1
+    """Times that the programs of the pairs are judged again; pairs whose label flips are left
+    out. 0 for none."""
 
     def __post_init__(self) -> None:
+        check_option(self.label_repeats >= 0, "rl_build.label_repeats", self)
         for name in ("n_best", "max_pairs", "fails_per_passer"):
             check_option(getattr(self, name) >= 1, f"rl_build.{name}", self)
         within = self.within_pass_pairs_per_winner

@@ -13,17 +13,19 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from coderl_exp.analysis import SetAnalysis, analyze
-from coderl_exp.config import AccelerateConfig, RLBuildConfig, SamplingConfig
+from coderl_exp.config import AccelerateConfig, RLBuildConfig, SamplingConfig, SandboxConfig
 from coderl_exp.errors import TrainingError
 from coderl_exp.generation import Generator
 from coderl_exp.generation.batching import Request, make_units
 from coderl_exp.judging import read_judged
+from coderl_exp.label_checks import check_labels
 from coderl_exp.launch import MetricsFollower, launch_training
 from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob, DPOJob, TrainingResult
 from coderl_exp.method.checkpoints import METRICS_FILE, forget_metrics_after, resume_point
 from coderl_exp.metrics import count_results, pass_at_k
 from coderl_exp.model import merge_adapter
+from coderl_exp.pair_audit import audit_pairs
 from coderl_exp.preferences import build_preferences
 from coderl_exp.progress import progress_bar
 from coderl_exp.records import (
@@ -35,6 +37,7 @@ from coderl_exp.records import (
     to_json,
     write_jsonl,
 )
+from coderl_exp.sandbox import Judge
 from coderl_exp.store import Summary, resume_jsonl, write_json
 from coderl_exp.worker import RESULT_FILE
 
@@ -126,25 +129,38 @@ def build_rl(
     problems: Mapping[str, Problem],
     config: RLBuildConfig,
     ks: Sequence[int],
+    make_judge: Callable[[], Judge],
+    sandbox: SandboxConfig,
     work: Path,
 ) -> Summary:
-    """n-best lists, pairs, and a manifest that accounts for every candidate."""
+    """n-best lists, pairs, and a manifest that accounts for every candidate and audits the pairs.
+
+    Pairs whose label does not hold when their programs are judged again are left out.
+    """
     judged = read_judged(annotation)
     preferences = build_preferences(judged, problems, config)
+    checked = check_labels(
+        preferences.pairs, judged, problems, make_judge, sandbox, config.label_repeats
+    )
+    pairs = checked.kept if checked else preferences.pairs
+    dropped = dict(preferences.dropped)
+    if num_flipped := len(preferences.pairs) - len(pairs):
+        dropped["pair: label did not hold"] = num_flipped
     write_jsonl(work / NBEST, preferences.nbest)
-    write_jsonl(work / PAIRS, preferences.pairs)
-    kinds = [pair.kind for pair in preferences.pairs]
+    write_jsonl(work / PAIRS, pairs)
+    audit = audit_pairs(pairs, judged, problems, checked.checks if checked else None)
     counts = {
         "candidates": len(judged),
         "nbest": len(preferences.nbest),
-        "problems_with_pairs": len({pair.task_id for pair in preferences.pairs}),
-        "pass_over_fail": kinds.count("pass_over_fail"),
-        "pass_over_pass": kinds.count("pass_over_pass"),
+        "problems_with_pairs": audit.num_problems,
+        "pass_over_fail": audit.by_kind.get("pass_over_fail", 0),
+        "pass_over_pass": audit.by_kind.get("pass_over_pass", 0),
     }
     results = count_results(judged)
     manifest = {
         "counts": counts,
-        "dropped": dict(preferences.dropped),
+        "dropped": dropped,
+        "audit": asdict(audit),
         "train_pass_at_k": {
             str(k): sum(pass_at_k(r.num_candidates, r.num_passed, k) for r in results)
             / len(results)

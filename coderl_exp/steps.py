@@ -150,7 +150,9 @@ class ExperimentSteps:
         def build(resources: Resources, work: Path) -> Summary:
             ks = config.evaluation.ks
             folder = resources.path(verdicts.name)
-            return stages.build_rl(folder, self.problems, config.rl_build, ks, work)
+            return stages.build_rl(
+                folder, self.problems, config.rl_build, ks, resources.judge, config.sandbox, work
+            )
 
         key = StageKey(
             stage="rl_build",

@@ -1,8 +1,10 @@
-"""What the curves of an online training warn of."""
+"""What the curves of a training show and warn of."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 _MAX_EQUAL_GROUPS = 0.8
@@ -10,6 +12,62 @@ _MAX_CLIPPED = 0.3
 _MAX_HARDCODED = 0.05
 
 Row = Mapping[str, float]
+
+MEANINGS = {
+    "loss": "the training loss",
+    "eval_loss": "the loss on held-out data",
+    "rewards/margins": "DPO: how much more the policy prefers the chosen side; should rise",
+    "rewards/accuracies": "DPO: share of pairs that it ranks right; should rise",
+    "reward": "GRPO: mean reward of the rollouts; should rise",
+    "rewards/heldout/mean": "share of held-out tests passed; should follow the reward",
+    "heldout_gap": "rewarded minus held-out tests; growth is a sign of reward hacking",
+    "hardcoded": "share of rollouts that hold the shown tests' answers as literals",
+    "frac_reward_zero_std": "share of groups without spread, which teach nothing",
+    "kl": "distance from the reference model; a jump means instability",
+    "entropy": "of the policy's next token; a fall to zero ends exploration",
+    "completions/mean_length": "tokens per rollout",
+    "completions/clipped_ratio": "share of rollouts cut at the length limit",
+    "grad_norm": "size of the gradient; spikes mean instability",
+}
+"""The logged values that a report shows, in this order; all else is in the JSON file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveHealth:
+    """One logged value over the training; values that are not finite count nowhere else."""
+
+    name: str
+    meaning: str
+    num_logged: int
+    first_third: float
+    """Mean over the first third of its logs."""
+    last_third: float
+    min: float
+    max: float
+    num_not_finite: int
+
+
+def curve_health(rows: Sequence[Row]) -> tuple[CurveHealth, ...]:
+    """One entry per known value that was logged as a finite number at least once."""
+    found = []
+    for name, meaning in MEANINGS.items():
+        logged = [row for row in rows if name in row]
+        values = [row[name] for row in logged if math.isfinite(row[name])]
+        if values:
+            third = _third(values)
+            found.append(
+                CurveHealth(
+                    name=name,
+                    meaning=meaning,
+                    num_logged=len(logged),
+                    first_third=fmean(values[:third]),
+                    last_third=fmean(values[-third:]),
+                    min=min(values),
+                    max=max(values),
+                    num_not_finite=len(logged) - len(values),
+                )
+            )
+    return tuple(found)
 
 
 def training_warnings(rows: Sequence[Row], max_heldout_gap: float) -> list[str]:
@@ -66,5 +124,5 @@ def _late(rows: Sequence[Row], name: str) -> float:
     return _mean(rows[len(rows) - _third(rows) :], name)
 
 
-def _third(rows: Sequence[Row]) -> int:
+def _third(rows: Sequence[object]) -> int:
     return max(1, len(rows) // 3)

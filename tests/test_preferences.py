@@ -19,8 +19,8 @@ WRONG = "def double(x):\n    return x\n"
 CRASH = "def double(x):\n    return x[0]\n"
 
 
-def build(rows: list[JudgedCandidate], **options: Any) -> Preferences:
-    config = RLBuildConfig(
+def rl_build_config(**options: Any) -> RLBuildConfig:
+    return RLBuildConfig(
         **{
             "n_best": 3,
             "max_pairs": 20,
@@ -30,7 +30,10 @@ def build(rows: list[JudgedCandidate], **options: Any) -> Preferences:
             **options,
         }
     )
-    return build_preferences(rows, {"mini/1": make_problem()}, config)
+
+
+def build(rows: list[JudgedCandidate], **options: Any) -> Preferences:
+    return build_preferences(rows, {"mini/1": make_problem()}, rl_build_config(**options))
 
 
 def rows(*programs: tuple[str, VerdictStatus]) -> list[JudgedCandidate]:

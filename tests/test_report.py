@@ -8,11 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from coderl_exp.analysis import analyze
 from coderl_exp.errors import CoderlError
-from coderl_exp.records import Candidate, JudgedCandidate, Problem, Verdict, VerdictStatus
-from coderl_exp.report import LedgerRow, RunReport, render_html, summarize, write_report
+from coderl_exp.pair_audit import LabelChecks, PairAudit
+from coderl_exp.records import (
+    Candidate,
+    JudgedCandidate,
+    Problem,
+    StdinTest,
+    Verdict,
+    VerdictStatus,
+)
+from coderl_exp.report import (
+    LedgerRow,
+    RunReport,
+    RunSummary,
+    render_html,
+    render_markdown,
+    summarize,
+    write_report,
+)
+from coderl_exp.statistics import Estimate
 
 PASSED, WRONG = VerdictStatus.passed, VerdictStatus.wrong_answer
 HOSTILE = "</script></pre><img src=x onerror=alert(1)>\x00\ud800\u202e| `" + "x" * 30_000
@@ -109,6 +127,21 @@ def report(
     return dataclasses.replace(whole, **changes)
 
 
+AUDIT = PairAudit(
+    num_pairs=12,
+    num_problems=5,
+    by_kind={"pass_over_fail": 12},
+    median_chosen_tokens=31.0,
+    median_rejected_tokens=20.5,
+    chosen_longer=Estimate(mean=0.75, low=0.6, high=0.9),
+    num_near_duplicates=2,
+    effective_problems=3.43,
+    largest_share=0.4,
+    leaks={"mini/101": "the text of mini/3"},
+    labels=LabelChecks(num_programs=17, num_repeats=2, num_changed=1),
+)
+
+
 def full_report(text: str = "") -> RunReport:
     return report(
         evaluation([0] * 10 + [1] * 20, text=text),
@@ -117,6 +150,8 @@ def full_report(text: str = "") -> RunReport:
             {"step": s, "max_steps": 3, "loss": 1 / s, "rewards/margins": s} for s in (1, 2, 3)
         ],
         num_pairs={"pass_over_fail": 12},
+        pairs=AUDIT,
+        keys={"model": "tiny@1", "train": "0123abcd"},
         dropped={"candidate: duplicate by AST": 3, "pair: over max_pairs": 0},
         merge={"max_logit_difference": 1e-5, "greedy_tokens_agree": True},
         ledger=[ledger_row("baseline", was_reused=True), ledger_row("train", was_reused=False)],
@@ -206,7 +241,7 @@ def test_a_lost_problem_makes_pass_at_1_undefined_and_not_padded() -> None:
     lost = evaluation([0, 4], failed=VerdictStatus.sandbox_error)
     run = report(lost, evaluation([1, 4]))
     summary = summarize(run)
-    assert "it is undefined in this run" in render_html(run, dataclasses.replace(summary, after={}))
+    assert "it is undefined in this run" in render_html(dataclasses.replace(summary, after={}))
     assert summary.before == {}
     assert summary.answer.startswith("pass@1 is undefined in this run")
     assert summary.fixed == ()
@@ -266,6 +301,82 @@ def test_the_three_files_show_the_same_numbers(tmp_path: Path) -> None:
         assert f"{written['cost']['num_generated_tokens']:,}".replace(",", "\u202f") in text
 
 
+def test_the_pages_are_made_from_the_json_file_alone(tmp_path: Path) -> None:
+    files = write(full_report(HOSTILE), tmp_path)
+    read_back = TypeAdapter(RunSummary).validate_json(files["json"])
+    assert render_html(read_back) == files["html"]
+    assert render_markdown(read_back) == files["md"]
+
+
+def test_an_example_shows_its_first_failing_test(tmp_path: Path) -> None:
+    run = report(evaluation([0]), evaluation([1]))
+    example = summarize(run).examples["mini/0"]
+    assert (example.before.failing_test_number, example.before.failing_test) == (
+        1, "assert f(1) == 2"
+    )  # fmt: skip
+    assert example.after.failing_test_number is None
+    page = _Page(write(run, tmp_path)["html"]).text
+    assert re.search(r"Failed test 1:\s+assert f\(1\) == 2", page)
+
+
+def test_a_failing_run_of_a_program_shows_its_input_and_expected_output() -> None:
+    stdin = StdinTest(stdin="3\n", stdout="9\n" + "x" * 5_000)
+    problems = {"mini/0": dataclasses.replace(problem("mini/0"), tests=(stdin,))}
+    example = summarize(report(evaluation([0]), evaluation([1]), problems=problems)).examples
+    shown = example["mini/0"].before.failing_test
+    assert shown.startswith("standard input:\n3\n\n\nexpected output:\n9\n")
+    assert shown.endswith("more characters")
+
+
+def test_more_examples_than_fit_are_listed_without_code(tmp_path: Path) -> None:
+    run = report(evaluation([0] * 45), evaluation([1] * 45))
+    summary = summarize(run)
+    assert (len(summary.fixed), len(summary.examples)) == (45, 40)
+    assert "Without code here: mini/40 (0/4 → 1/4)" in write(run, tmp_path)["html"]
+
+
+def test_verdicts_are_followed_from_before_to_after() -> None:
+    before = evaluation([2, 0], failed=VerdictStatus.timeout)
+    summary = summarize(report(before, evaluation([4, 1])))
+    assert summary.moves == {
+        "passed": {"passed": 2}, "timeout": {"passed": 3, "wrong_answer": 3}
+    }  # fmt: skip
+
+
+def test_the_report_says_what_a_larger_study_could_find() -> None:
+    plans = summarize(full_report()).plans
+    assert [(plan.num_problems, plan.num_candidates) for plan in plans] == [
+        (30, 4), (30, 16), (120, 4), (120, 16)
+    ]  # fmt: skip
+    assert plans[0].detectable > plans[-1].detectable > 0
+    assert summarize(report(evaluation([1, 2]))).plans == ()
+
+
+def test_copies_of_samples_have_one_digest_and_other_samples_another() -> None:
+    first, again = summarize(full_report()), summarize(full_report())
+    assert first.samples_after == again.samples_after
+    assert first.samples_after != summarize(full_report("other")).samples_after
+    assert summarize(report()).samples_after == ""
+
+
+def test_training_health_compares_the_ends_of_each_logged_value(tmp_path: Path) -> None:
+    curves = [{"step": s, "reward": s / 9, "kl": float("nan")} for s in range(1, 10)]
+    curves[4]["kl"] = 0.5
+    run = report(curves=curves)
+    kl, reward = sorted(summarize(run).training, key=lambda c: c.name)
+    assert (reward.first_third, reward.last_third) == pytest.approx((2 / 9, 8 / 9))
+    assert (kl.num_logged, kl.num_not_finite, kl.max) == (9, 8, 0.5)
+    assert "8 of 9 are not finite" in write(run, tmp_path)["html"]
+
+
+def test_the_pair_audit_is_shown(tmp_path: Path) -> None:
+    for text in write(full_report(), tmp_path).values():
+        assert "16 of 17" in text or '"num_changed": 1' in text
+    page = " ".join(_Page(write(full_report(), tmp_path)["html"]).text.split())
+    assert re.search(r"chosen is the longer one ?75\.0 % \[60\.0, 90\.0\]", page)
+    assert "mini/101 (the text of mini/3)" in page
+
+
 def test_what_a_model_wrote_stays_text_in_the_page(tmp_path: Path) -> None:
     files = write(full_report(HOSTILE), tmp_path)
     tags = [tag for tag, _ in _Page(files["html"]).tags]
@@ -294,7 +405,7 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
 def test_every_figure_is_labelled_and_every_id_is_unique(tmp_path: Path) -> None:
     tags = _Page(write(full_report(), tmp_path)["html"]).tags
     figures = [attributes for tag, attributes in tags if tag == "svg"]
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert all(f["role"] == "img" and f["aria-label"] for f in figures)
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
