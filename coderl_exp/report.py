@@ -77,6 +77,7 @@ def summarize(report: RunReport) -> RunSummary:
         before=scores.before,
         after=scores.after,
         comparisons=scores.comparisons,
+        solvable=_on_solvable(report, before, after),
         plans=_plans(before, after),
         results_before=tuple(before),
         results_after=tuple(after),
@@ -92,6 +93,7 @@ def summarize(report: RunReport) -> RunSummary:
         analyses=dict(report.analyses),
         curves=tuple({name: finite(value) for name, value in row.items()} for row in report.curves),
         training=curve_health(report.curves),
+        data=report.data,
         pairs=report.pairs,
         num_pairs=dict(report.num_pairs),
         dropped={reason: count for reason, count in report.dropped.items() if count},
@@ -105,6 +107,17 @@ def summarize(report: RunReport) -> RunSummary:
         keys=dict(report.keys),
         config_yaml=report.config_yaml,
     )
+
+
+def _on_solvable(
+    report: RunReport, before: Sequence[ProblemResult], after: Sequence[ProblemResult]
+) -> PassAtK | None:
+    """pass@k without the problems that no reference solves, where there are any."""
+    excluded = report.data.unsolvable_test if report.data else frozenset()
+    kept = [[r for r in rows if r.task_id not in excluded] for rows in (before, after)]
+    if not any(kept) or len(kept[0] or kept[1]) == len(before or after):
+        return None
+    return compute_pass_at_k(report.ks, *kept)
 
 
 def write_report(report: RunReport, folder: Path) -> RunSummary:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis
+from coderl_exp.data_health import DataHealth
 from coderl_exp.errors import DataError
 from coderl_exp.examples import Example
 from coderl_exp.metrics import ProblemResult, pass_at_k_per_problem
@@ -71,6 +72,8 @@ class RunReport:
     config_yaml: str
     pairs: PairAudit | None = None
     """None: no preference pairs were built."""
+    data: DataHealth | None = None
+    """None: nothing is known of the data."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What identifies the inputs: stage → key of its artefact, and digests of data and model."""
 
@@ -111,6 +114,8 @@ class RunSummary:
     after: Mapping[int, Estimate]
     comparisons: Mapping[int, PairedComparison]
     """k → after minus before by problem; p-values are Holm-corrected over all k."""
+    solvable: PassAtK | None
+    """The same on the test problems that a reference solves; None: that is all, or not known."""
     plans: tuple[Plan, ...]
     """What a paired study of this size, and of larger ones, could find in pass@1."""
     results_before: tuple[ProblemResult, ...]
@@ -132,6 +137,7 @@ class RunSummary:
     analyses: Mapping[str, SetAnalysis]
     curves: tuple[Mapping[str, float | None], ...]
     training: tuple[CurveHealth, ...]
+    data: DataHealth | None
     pairs: PairAudit | None
     num_pairs: Mapping[str, int]
     dropped: Mapping[str, int]

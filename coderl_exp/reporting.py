@@ -14,6 +14,8 @@ from rich.table import Table
 
 from coderl_exp import judging, stages
 from coderl_exp.config import GRPOMethodConfig
+from coderl_exp.data_health import DataHealth, data_health
+from coderl_exp.experiment_data import read_audits
 from coderl_exp.method.checkpoints import read_metrics
 from coderl_exp.pair_audit import PairAudit
 from coderl_exp.pipeline import Pipeline
@@ -66,6 +68,7 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
         git_commit=git_commit(),
         ks=tuple(config.evaluation.ks),
         problems=pipeline.steps.problems,
+        data=_data_health(pipeline),
         before=_judged(pipeline, "baseline.verdicts"),
         after=_judged(pipeline, "test_after.verdicts"),
         train=_judged(pipeline, "train_gen.verdicts"),
@@ -99,6 +102,12 @@ def _keys(pipeline: Pipeline) -> dict[str, str]:
         "data": digest_of(problems)[:20],
         **stages_done,
     }
+
+
+def _data_health(pipeline: Pipeline) -> DataHealth:
+    audit = pipeline.artefacts.get("audit")
+    audits = read_audits(audit.path) if audit else None
+    return data_health(pipeline.data.dataset, audits, list(pipeline.steps.problems.values()))
 
 
 def _judged(pipeline: Pipeline, step: str) -> list[JudgedCandidate]:
