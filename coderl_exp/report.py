@@ -26,6 +26,7 @@ from coderl_exp.records import JudgedCandidate
 from coderl_exp.rendering import html_environment, markdown_environment
 from coderl_exp.report_data import (
     LedgerRow,
+    PassAtK,
     RunReport,
     RunSummary,
     compute_pass_at_k,

@@ -49,7 +49,7 @@ def test_the_ceiling_is_the_share_of_test_problems_that_a_reference_solves() -> 
 
 def test_pass_at_k_is_given_on_all_and_on_solvable_problems() -> None:
     data = health(["solvable", "solvable", "flaky", "quarantined"])
-    summary = summarize(make_report([0.5, 0.5, 0, 0], [1, 1, 0, 0], data=data))
+    summary = summarize(make_report([1, 0, 0, 0], [1, 1, 0, 0], data=data))
     assert summary.before[1].mean == 0.25
     assert summary.solvable is not None
     assert summary.solvable.before[1].mean == 0.5
