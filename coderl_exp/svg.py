@@ -79,6 +79,11 @@ def percent_axis() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value * 100:.6g} %")
 
 
+def points_axis() -> FuncFormatter:
+    """Differences in percentage points, with their sign."""
+    return FuncFormatter(lambda value, _: f"{value * 100:+.6g}".replace("-", "−") if value else "0")
+
+
 def finish(axes: Axes, *, grid: Literal["x", "y"], num_series: int) -> None:
     axes.grid(visible=True, axis=grid)
     if num_series > 1:

@@ -18,10 +18,11 @@ from coderl_exp.svg import (
     finish,
     new_figure,
     percent_axis,
+    points_axis,
     to_inline,
 )
 
-MAX_LABEL_CHARS = 38
+MAX_LABEL_CHARS = 26
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -44,7 +45,7 @@ def comparison_figures(comparison: Comparison, costs: Sequence[float]) -> dict[s
             "differences",
             [name for name, _ in compared],
             [difference for _, difference in compared],
-            f"difference from {comparison.reference}",
+            "difference (points)",
             f"Paired differences from {comparison.reference} with 95 % intervals; the table has "
             "the numbers.",
             is_change=True,
@@ -85,7 +86,7 @@ def forest_plot(
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        axes.xaxis.set_major_formatter(percent_axis())
+        axes.xaxis.set_major_formatter(points_axis() if is_change else percent_axis())
         axes.set_xlabel(axis_label)
         finish(axes, grid="x", num_series=1)
         return to_inline(figure, name, description)
@@ -129,15 +130,21 @@ def cost_plot(rows: Sequence[Row], costs: Sequence[float], comparison: Compariso
                 color=SERIES[position % len(SERIES)], marker="os^Dv"[position % 5], markersize=5,
                 linestyle="none", elinewidth=0.9, capsize=2,
             )  # fmt: skip
-        if all(cost > 0 for _, cost in trained):
+        least, most = min(cost for _, cost in trained), max(cost for _, cost in trained)
+        if least > 0 and most > 10 * least:
             axes.set_xscale("log")
-        axes.yaxis.set_major_formatter(percent_axis())
+        is_change = comparison.metric.startswith("delta")
+        axes.yaxis.set_major_formatter(points_axis() if is_change else percent_axis())
         axes.set(xlabel=comparison.cost_measure, ylabel=comparison.metric)
         finish(axes, grid="y", num_series=max(2, len(methods)))
         description = f"{comparison.metric} against {comparison.cost_measure} by method."
         return to_inline(figure, "cost", description)
 
 
-def _label(text: str) -> str:
-    shown = text if len(text) <= MAX_LABEL_CHARS else f"{text[: MAX_LABEL_CHARS - 1]}…"
-    return shown.replace("$", r"\$")  # matplotlib takes it for mathematics
+def _label(name: str) -> str:
+    """`method=grpo learning_rate=5e-6` as `grpo · 5e-6`; long ones lose their middle."""
+    text = " · ".join(word.partition("=")[2] or word for word in name.split())
+    if len(text) > MAX_LABEL_CHARS:
+        half = (MAX_LABEL_CHARS - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return text.replace("$", r"\$")  # matplotlib takes it for mathematics

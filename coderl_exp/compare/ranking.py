@@ -230,7 +230,7 @@ def _row(
         method=group.runs[0].method,
         is_trained=bool(group.runs[0].after),
         value=interval if is_single else replicate_interval(group.values),
-        by_seed={run.seed: mean for run, mean in by_seed},
+        by_seed=dict(sorted((run.seed, mean) for run, mean in by_seed)),
         variance=_variance(group.runs),
         comparison=comparison,
         share_best=share_best,
