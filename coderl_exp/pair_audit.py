@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Indel
 
 from coderl_exp.preferences import ast_fingerprint, code_tokens
@@ -21,8 +20,6 @@ from coderl_exp.statistics import Estimate, mean_interval
 
 NEAR_DUPLICATE = 0.95
 """Chosen and rejected programs this alike differ by a token or two."""
-SAME_TEXT = 95.0
-"""Two tasks whose texts are this alike, of 100, are the same task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,37 +115,24 @@ def _leaks(sides: _Sides, problems: Mapping[str, Problem]) -> dict[str, str]:
     """Train problems that are test problems under another name, by text, tests or solution."""
     tests = [problem for problem in problems.values() if problem.split == "test"]
     used = dict.fromkeys(chosen.candidate.task_id for chosen, _ in sides)
-    found = _same_texts([problems[task_id] for task_id in used], tests)
+    by_text = {_plain(test.text): test.task_id for test in tests if _plain(test.text)}
+    found: dict[str, str] = {}
     by_test = {key: test.task_id for test in tests for key in _test_keys(test)}
     by_code = {ast_fingerprint(t.reference): t.task_id for t in tests if t.reference.strip()}
     for task_id in used:
+        if other := by_text.get(_plain(problems[task_id].text)):
+            found[task_id] = f"the text of {other}"
         for key in _test_keys(problems[task_id]):
             if key in by_test:
                 found.setdefault(task_id, f"a test of {by_test[key]}")
     for chosen, _ in sides:
-        other = by_code.get(ast_fingerprint(chosen.code))
-        if other:
+        if other := by_code.get(ast_fingerprint(chosen.code)):
             found.setdefault(chosen.candidate.task_id, f"its program solves {other}")
     return dict(sorted(found.items()))
 
 
-def _same_texts(train: Sequence[Problem], test: Sequence[Problem]) -> dict[str, str]:
-    if not train or not test:
-        return {}
-    scores = process.cdist(
-        [_plain(problem.text) for problem in train],
-        [_plain(problem.text) for problem in test],
-        scorer=fuzz.ratio,
-        score_cutoff=SAME_TEXT,
-    )
-    return {
-        problem.task_id: f"the text of {test[int(row.argmax())].task_id}"
-        for problem, row in zip(train, scores, strict=True)
-        if row.max() >= SAME_TEXT and _plain(problem.text)
-    }
-
-
 def _plain(text: str) -> str:
+    """The words: texts that differ in a number or a word are different tasks."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 

@@ -106,6 +106,15 @@ def test_a_test_problem_under_another_name_is_a_leak(
     assert audit(rows).leaks == {}
 
 
+def test_a_text_that_differs_in_a_number_only_is_another_task() -> None:
+    rows = judged((SHORT, PASSED, 9), (WRONG, FAIL, 9))
+    first, second = (
+        replace(problem, text=f"Write a function that adds {number} to a number.")
+        for problem, number in ((TRAIN, 101), (TEST, 1))
+    )
+    assert audit(rows, (first, second)).leaks == {}
+
+
 def test_a_chosen_program_that_is_a_test_problems_reference_is_a_leak() -> None:
     rows = judged((f"{TEST.reference}# mine\n", PASSED, 9), (WRONG, FAIL, 9))
     assert audit(rows).leaks == {"mini/1": "its program solves mini/9"}
