@@ -33,7 +33,7 @@ from coderl_exp.sandbox import Judge
 from coderl_exp.statistics import mean_interval
 from coderl_exp.step import Step
 from coderl_exp.steps import ExperimentSteps
-from coderl_exp.store import Artefact, Store, write_json
+from coderl_exp.store import Artefact, StageKey, Store, write_json
 from coderl_exp.tracking import Tracker
 from coderl_exp.training_step import ROLLOUTS, log_curve, log_rollouts
 
@@ -105,6 +105,7 @@ class Pipeline:
     def run(self) -> None:
         """Run the selected steps, in order; log and link what they make."""
         self._audit()
+        self.store.note_use(self.run_dir, self._used_keys())
         for step in self.selected_steps():
             for name in step.inputs:
                 if name not in self.artefacts:
@@ -172,6 +173,11 @@ class Pipeline:
     def path(self, step: str) -> Path:
         return self.artefacts[step].path
 
+    def _used_keys(self) -> list[StageKey]:
+        steps = self.selected_steps()
+        inputs = [self._step(name) for step in steps for name in step.inputs]
+        return [step.key for step in (*steps, *inputs)]
+
     def _step(self, name: str) -> Step:
         return next(step for step in self.steps.all if step.name == name)
 
@@ -183,9 +189,12 @@ class Pipeline:
             for name in step.inputs:
                 needed = self._step(name)
                 if name not in selected and not self.store.contains(needed.key):
+                    nearest = self.store.nearest(needed.key)
+                    differing = f" (the nearest one differs: {nearest})" if nearest else ""
                     raise ConfigError(
                         f"stages: {step.stage} needs {needed.stage}, which is neither selected nor "
-                        f"in the store for this configuration: add {needed.stage} to stages."
+                        f"in the store for this configuration{differing}: add {needed.stage} to "
+                        "stages."
                     )
 
     def _publish(self, name: str, artefact: Artefact) -> None:
