@@ -200,17 +200,25 @@ class Pipeline:
     def _publish(self, name: str, artefact: Artefact) -> None:
         self.artefacts[name] = artefact
         link_artefacts(self.run_dir / "artifacts", name, artefact)
-        manifest = artefact.manifest
-        metadata = {"key": manifest.key.digest, **manifest.summary.counts}
-        self.tracker.log_artefact(
-            name.replace(".", "-"), manifest.key.stage, artefact.path, metadata
-        )
+        self._track(name, artefact)
         if name == "train":
             log_rollouts(self.tracker, artefact.path)
             for row in read_metrics(artefact.path) if artefact.was_reused else ():
                 log_curve(self.tracker, row)
         if name in ("baseline.verdicts", "test_after.verdicts"):
             self._evaluate("baseline" if name.startswith("baseline") else "after", artefact)
+
+    def _track(self, name: str, artefact: Artefact) -> None:
+        """As an artefact whose inputs lead to others by their keys: the run's lineage."""
+        manifest = artefact.manifest
+        key, counts = manifest.key, manifest.summary.counts
+        if data := key.inputs.get("data"):
+            dataset = {"key": data, "name": self.config.dataset.name}
+            self.tracker.log_artefact(f"dataset-{data[:12]}", "dataset", None, dataset)
+        metadata = {"key": key.digest, "step": name, "inputs": dict(key.inputs), **counts}
+        self.tracker.log_artefact(
+            f"{key.stage}-{key.digest[:12]}", key.stage, artefact.path, metadata
+        )
 
     def _evaluate(self, when: str, artefact: Artefact) -> None:
         judged = judging.read_judged(artefact.path)
@@ -222,6 +230,13 @@ class Pipeline:
             f"{when}/{name}": entry["mean"] for name, entry in evaluation["pass_at_k"].items()
         }
         self.tracker.log(values)
+        annotation = artefact.manifest.key
+        self.tracker.log_artefact(
+            f"evaluation-{annotation.digest[:12]}",
+            "evaluation",
+            file,
+            {"inputs": {"verdicts": annotation.digest}, **values},
+        )
 
 
 def evaluate(judged: list[JudgedCandidate], ks: list[int]) -> dict[str, Any]:
