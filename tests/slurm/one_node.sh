@@ -48,7 +48,7 @@ NodeName=localhost CPUs=$(nproc) RealMemory=$memory_mb Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 CONF
 echo "NodeName=localhost Name=gpu File=/dev/null Count=1" > /etc/slurm/gres.conf
-echo "CgroupPlugin=disabled" > /etc/slurm/cgroup.conf
+rm -f /etc/slurm/cgroup.conf
 
 if [ ! -s /etc/munge/munge.key ]; then
   dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 status=none
@@ -58,7 +58,11 @@ chmod 400 /etc/munge/munge.key
 chmod 755 /run/munge
 pgrep -x munged >/dev/null || setpriv --reuid=munge --regid=munge --clear-groups munged
 pgrep -x slurmctld >/dev/null || slurmctld
-pgrep -x slurmd >/dev/null || slurmd -N localhost
+# A container may have no cgroups to offer; older versions do not know how to do without.
+pgrep -x slurmd >/dev/null || slurmd -N localhost || {
+  echo "CgroupPlugin=disabled" > /etc/slurm/cgroup.conf
+  slurmd -N localhost
+}
 
 for _ in $(seq 30); do
   if sinfo -h -o %T 2>/dev/null | grep -qE "idle|mixed|allocated"; then
