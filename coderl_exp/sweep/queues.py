@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,7 +95,10 @@ class LocalQueue:
             number, job = self._waiting.pop(0)
             slot = min(set(range(self._config.max_parallel_jobs)) - set(self._slots.values()))
             self._slots[number] = slot
-            self._jobs[number] = self._executor(slot).submit(job)
+            executor = self._executor(slot)
+            # What starts a job writes a traceback when it is interrupted.
+            with _stderr_in(self._folder / "submitit.log"):
+                self._jobs[number] = executor.submit(job)
 
     def _executor(self, slot: int) -> Any:
         from submitit import LocalExecutor
@@ -209,6 +214,20 @@ def make_queue(config: SubmititLauncherConfig, folder: Path) -> Queue:
     if isinstance(config, SlurmLauncherConfig):
         return SlurmQueue(config, folder)
     return LocalQueue(config, folder)
+
+
+@contextmanager
+def _stderr_in(file: Path) -> Iterator[None]:
+    """Processes started meanwhile write their errors there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = os.dup(2)
+    with file.open("ab") as target:
+        os.dup2(target.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _quieten() -> None:

@@ -75,6 +75,7 @@ class SubmittedJob:
             cwd=self.cwd,
             env=self._environment(),
             start_new_session=True,
+            preexec_fn=_ignore_warnings,
         )
         try:
             # Not `wait`: the signal's handler would find its lock taken.
@@ -112,6 +113,11 @@ class SubmittedJob:
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process = None
+
+
+def _ignore_warnings() -> None:
+    """Slurm sends the signal before the time limit to all processes; it is meant for ours alone."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _stop(group: int) -> None:
