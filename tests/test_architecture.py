@@ -20,7 +20,7 @@ LAYERS = (
     ("extraction", "entry_points", "io_tests"),
     ("problem_files",),
     ("memory_estimate", "preferences", "tracking"),
-    ("sweep",),
+    ("sweep", "wandb_panels"),
     ("judge_summary", "hardcoding", "training_health", "machines"),
     ("dataset", "sandbox", "generation", "model", "meeting"),
     ("rewards",),
