@@ -212,7 +212,8 @@ class Pipeline:
         """As an artefact whose inputs lead to others by their keys: the run's lineage."""
         manifest = artefact.manifest
         key, counts = manifest.key, manifest.summary.counts
-        if data := key.inputs.get("data"):
+        if key.stage == "generate":
+            data = key.inputs["data"]
             dataset = {"key": data, "name": self.config.dataset.name}
             self.tracker.log_artefact(f"dataset-{data[:12]}", "dataset", None, dataset)
         metadata = {"key": key.digest, "step": name, "inputs": dict(key.inputs), **counts}

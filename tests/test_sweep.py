@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from coderl_exp.sweep.screen import Phase, line_of, view_finished, view_running
 from coderl_exp.sweep.status import RunState, StatusFile, is_complete, read_status, reported
 from tests.experiment import Experiment, make_experiment, run_cli
 from tests.interrupting import assert_no_orphans, start, wait_for
+from tests.wandb_file import read_records
 
 LEARNING_RATES = "method.learning_rate=1e-3,2e-3"
-TEMPERATURES = "generation.temperature=0.8,1.0"
 
 
 def sweep_job(tmp_path: Path, number: int = 0, *overrides: str) -> SweepJob:
@@ -166,12 +167,6 @@ def test_slurm_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def sweep(experiment: Experiment, *extra: str) -> subprocess.CompletedProcess[str]:
-    folder = experiment.root / "sweep"
-    arguments = experiment.arguments("tracking=none", f"hydra.sweep.dir={folder}", *extra)
-    return run_cli("-m", *arguments, timeout=400)
-
-
 def computed(store: Path) -> Counter[str]:
     """Stage → finished artefacts; each was made by one computation."""
     manifests = [json.loads(file.read_text()) for file in store.glob("*/*/manifest.json")]
@@ -179,32 +174,135 @@ def computed(store: Path) -> Counter[str]:
     return Counter(manifest["key"]["stage"] for manifest in manifests)
 
 
+def states(folder: Path, num_jobs: int) -> list[RunState | None]:
+    found = [read_status(folder / str(number)) for number in range(num_jobs)]
+    return [status.state if status else None for status in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Two learning rates that share all sampling, and between them a job that cannot work."""
+
+    experiment: Experiment
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Swept:
+    experiment = make_experiment(tmp_path_factory.mktemp("swept"), solver_folder)
+    folder = experiment.root / "day" / "time"
+    rates = "method.learning_rate=1e-3,-1.0,2e-3"
+    done = run_cli("-m", *experiment.arguments(f"hydra.sweep.dir={folder}", rates), timeout=400)
+    return Swept(experiment=experiment, folder=folder, done=done)
+
+
 @pytest.mark.slow
-def test_a_sweep_computes_nothing_twice_and_a_failing_job_stays_alone(
-    tmp_path: Path, solver_folder: Path
-) -> None:
-    """Two learning rates share all sampling; one more job cannot work."""
-    experiment = make_experiment(tmp_path, solver_folder)
-    done = sweep(experiment, "method.learning_rate=1e-3,-1.0,2e-3")
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "1 of 3 jobs failed" in done.stderr.splitlines()[-1]
-    assert re.search(r"1 +method\.learning_rate=-1\.0 +failed", done.stderr)
-    assert [is_done(tmp_path, n) for n in range(3)] == [True, False, True]
-    assert computed(tmp_path / "store") == {
+def test_a_sweep_computes_nothing_twice_and_a_failing_job_stays_alone(swept: Swept) -> None:
+    stderr = swept.done.stderr
+    assert swept.done.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert "1 of 3 jobs failed" in stderr.splitlines()[-1]
+    assert re.search(r"1 +method\.learning_rate=-1\.0 +failed", stderr)
+    ended = [RunState.complete, RunState.failed, RunState.complete]
+    assert states(swept.folder, 3) == ended
+    assert computed(swept.experiment.root / "store") == {
         "generate": 4, "annotate": 4, "rl_build": 1, "train": 2, "merge": 2, "analyze": 2
     }  # fmt: skip
-    before = {n: (tmp_path / "sweep" / n / "status.json").stat().st_mtime_ns for n in ("0", "2")}
-    again = run_cli(f"resume={tmp_path / 'sweep'}", timeout=400)
+
+
+@pytest.mark.slow
+def test_a_resumed_sweep_runs_only_what_failed(swept: Swept) -> None:
+    files = [swept.folder / number / "status.json" for number in ("0", "2")]
+    before = [file.stat().st_mtime_ns for file in files]
+    again = run_cli(f"resume={swept.folder}", timeout=400)
     assert again.returncode == 1
     assert "2 of 3 jobs are complete" in again.stderr
-    after = {n: (tmp_path / "sweep" / n / "status.json").stat().st_mtime_ns for n in ("0", "2")}
-    assert after == before, "a complete job was run again"
+    assert [file.stat().st_mtime_ns for file in files] == before, "a complete job was run again"
+    assert len(list((swept.folder / "0" / "wandb").glob("offline-run-*"))) == 1
 
 
-def is_done(root: Path, number: int) -> bool:
-    status = read_status(root / "sweep" / str(number))
-    return status is not None and status.state is RunState.complete
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """What an offline file of W&B holds."""
+
+    run: Any
+    config: dict[str, Any]
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
+    artefacts: dict[str, dict[str, Any]]
+    """Type and step → metadata."""
+
+
+def tracked(run_dir: Path) -> Tracked:
+    """The first attempt's file."""
+    file = min((run_dir / "wandb").glob("offline-run-*/*.wandb"))
+    run, config, history, summary, artefacts = None, {}, [], {}, {}
+    for record in read_records(file):
+        if record.HasField("run"):
+            run = record.run
+            config |= {i.key: json.loads(i.value_json) for i in run.config.update if i.key}
+        if record.HasField("history"):
+            items = record.history.item
+            history.append({(i.key or i.nested_key[0]): json.loads(i.value_json) for i in items})
+        for item in record.summary.update:
+            summary[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+        if record.HasField("request") or not record.HasField("artifact"):
+            continue
+        metadata = json.loads(record.artifact.metadata or "{}")
+        artefacts[f"{record.artifact.type} {metadata.get('step', '')}".strip()] = metadata
+    return Tracked(run=run, config=config, history=history, summary=summary, artefacts=artefacts)
+
+
+@pytest.mark.slow
+def test_wandb_has_one_run_per_job_in_the_sweeps_group(swept: Swept) -> None:
+    jobs = {number: tracked(swept.folder / str(number)) for number in (0, 2)}
+    assert len({job.run.run_id for job in jobs.values()}) == 2
+    for job, rate in zip(jobs.values(), (1e-3, 2e-3), strict=True):
+        assert job.run.run_group == "day_time"
+        assert job.run.job_type == "dpo"
+        named = re.search(r"method\.learning_rate=([^,]+)", job.run.display_name)
+        assert named
+        assert float(named[1]) == rate
+        assert job.config["method"]["learning_rate"] == rate
+        losses = [row["train/loss"] for row in job.history if "train/loss" in row]
+        assert len(losses) == 4
+        for when in ("baseline", "after", "delta"):
+            summary = job.summary
+            assert summary[f"{when}/pass@1/low"] <= summary[f"{when}/pass@1"]
+        assert any("completions" in row for row in job.history)
+        assert any("report" in row for row in job.history)
+
+
+@pytest.mark.slow
+def test_wandb_artefacts_lead_from_the_evaluation_back_to_the_dataset(swept: Swept) -> None:
+    artefacts = tracked(swept.folder / "2").artefacts
+    by_key = {metadata["key"]: kind for kind, metadata in artefacts.items() if "key" in metadata}
+    path = ["evaluation"]
+    inputs = artefacts["evaluation"]["inputs"]
+    while inputs:
+        known = [by_key[key] for key in inputs.values() if key in by_key]
+        preferred = [kind for kind in known if kind != "dataset"] or known
+        if not preferred:
+            break
+        path.append(preferred[0])
+        inputs = artefacts[preferred[0]].get("inputs", {})
+    assert path == [
+        "evaluation", "annotate test_after.verdicts", "generate test_after.candidates",
+        "merge merge", "train train", "rl_build rl_build", "annotate train_gen.verdicts",
+        "generate train_gen.candidates", "dataset",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_wandb_has_the_sweeps_own_table(swept: Swept) -> None:
+    sweep = tracked(swept.folder)
+    assert (sweep.run.job_type, sweep.run.run_group) == ("sweep", "day_time")
+    assert sweep.summary["best/objective"] > 0
+    (file,) = swept.folder.glob("wandb/offline-run-*/files/media/table/sweep_*.table.json")
+    rows = json.loads(file.read_text())["data"]
+    assert [row[2] for row in rows] == ["complete", "failed", "complete"]
+    assert rows[0][5] <= rows[0][4] <= rows[0][6]
 
 
 @pytest.mark.slow
@@ -221,5 +319,5 @@ def test_a_killed_sweep_of_processes_leaves_none_and_is_resumed(
     assert_no_orphans(tmp_path)
     done = run_cli(f"resume={folder}", timeout=400)
     assert done.returncode == 0, done.stderr
-    assert [is_done(tmp_path, n) for n in range(2)] == [True, True]
+    assert states(folder, 2) == [RunState.complete] * 2
     assert done.stderr.count(": complete, pass@1") == 2

@@ -114,6 +114,7 @@ class StatusFile:
             replace(
                 self._status,
                 state=RunState.complete,
+                percent=100.0,
                 objective=objective,
                 objective_name=name,
             )
