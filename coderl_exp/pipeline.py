@@ -176,7 +176,8 @@ class Pipeline:
     def _used_keys(self) -> list[StageKey]:
         steps = self.selected_steps()
         inputs = [self._step(name) for step in steps for name in step.inputs]
-        return [step.key for step in (*steps, *inputs)]
+        audit = [self.artefacts["audit"].manifest.key] if "audit" in self.artefacts else []
+        return [*audit, *(step.key for step in (*steps, *inputs))]
 
     def _step(self, name: str) -> Step:
         return next(step for step in self.steps.all if step.name == name)
