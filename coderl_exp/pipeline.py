@@ -215,7 +215,8 @@ class Pipeline:
         key, counts = manifest.key, manifest.summary.counts
         if key.stage == "generate":
             data = key.inputs["data"]
-            dataset = {"key": data, "name": self.config.dataset.name}
+            split = "train" if name.startswith("train_gen") else "test"
+            dataset = {"key": data, "name": self.config.dataset.name, "split": split}
             self.tracker.log_artefact(f"dataset-{data[:12]}", "dataset", None, dataset)
         metadata = {"key": key.digest, "step": name, "inputs": dict(key.inputs), **counts}
         self.tracker.log_artefact(

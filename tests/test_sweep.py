@@ -23,7 +23,7 @@ from coderl_exp.sweep.queues import Place
 from coderl_exp.sweep.resume import resumed_arguments
 from coderl_exp.sweep.screen import Phase, line_of, view_finished, view_running
 from coderl_exp.sweep.status import RunState, StatusFile, is_complete, read_status, reported
-from tests.experiment import Experiment, make_experiment, run_cli
+from tests.experiment import Swept, make_experiment, run_cli
 from tests.interrupting import assert_no_orphans, start, wait_for
 from tests.wandb_file import read_records
 
@@ -179,24 +179,6 @@ def states(folder: Path, num_jobs: int) -> list[RunState | None]:
     return [status.state if status else None for status in found]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Swept:
-    """Two learning rates that share all sampling, and between them a job that cannot work."""
-
-    experiment: Experiment
-    folder: Path
-    done: subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Swept:
-    experiment = make_experiment(tmp_path_factory.mktemp("swept"), solver_folder)
-    folder = experiment.root / "day" / "time"
-    rates = "method.learning_rate=1e-3,-1.0,2e-3"
-    done = run_cli("-m", *experiment.arguments(f"hydra.sweep.dir={folder}", rates), timeout=400)
-    return Swept(experiment=experiment, folder=folder, done=done)
-
-
 @pytest.mark.slow
 def test_a_sweep_computes_nothing_twice_and_a_failing_job_stays_alone(swept: Swept) -> None:
     stderr = swept.done.stderr
@@ -207,6 +189,7 @@ def test_a_sweep_computes_nothing_twice_and_a_failing_job_stays_alone(swept: Swe
     ended = [RunState.complete, RunState.failed, RunState.complete]
     assert states(swept.folder, 3) == ended
     assert computed(swept.experiment.root / "store") == {
+        "audit": 1,
         "generate": 4, "annotate": 4, "rl_build": 1, "train": 2, "merge": 2, "analyze": 2
     }  # fmt: skip
 
@@ -250,7 +233,8 @@ def tracked(run_dir: Path) -> Tracked:
         if record.HasField("request") or not record.HasField("artifact"):
             continue
         metadata = json.loads(record.artifact.metadata or "{}")
-        artefacts[f"{record.artifact.type} {metadata.get('step', '')}".strip()] = metadata
+        which = metadata.get("step") or metadata.get("split") or ""
+        artefacts[f"{record.artifact.type} {which}".strip()] = metadata
     return Tracked(run=run, config=config, history=history, summary=summary, artefacts=artefacts)
 
 
@@ -282,7 +266,7 @@ def test_wandb_artefacts_lead_from_the_evaluation_back_to_the_dataset(swept: Swe
     inputs = artefacts["evaluation"]["inputs"]
     while inputs:
         known = [by_key[key] for key in inputs.values() if key in by_key]
-        preferred = [kind for kind in known if kind != "dataset"] or known
+        preferred = [kind for kind in known if not kind.startswith("dataset")] or known
         if not preferred:
             break
         path.append(preferred[0])
@@ -290,7 +274,7 @@ def test_wandb_artefacts_lead_from_the_evaluation_back_to_the_dataset(swept: Swe
     assert path == [
         "evaluation", "annotate test_after.verdicts", "generate test_after.candidates",
         "merge merge", "train train", "rl_build rl_build", "annotate train_gen.verdicts",
-        "generate train_gen.candidates", "dataset",
+        "generate train_gen.candidates", "dataset train",
     ]  # fmt: skip
 
 
@@ -299,13 +283,14 @@ def test_wandb_has_the_sweeps_own_table(swept: Swept) -> None:
     sweep = tracked(swept.folder)
     assert (sweep.run.job_type, sweep.run.run_group) == ("sweep", "day_time")
     assert sweep.summary["best/objective"] > 0
-    (file,) = swept.folder.glob("wandb/offline-run-*/files/media/table/sweep_*.table.json")
+    file = min(swept.folder.glob("wandb/offline-run-*/files/media/table/sweep_*.table.json"))
     rows = json.loads(file.read_text())["data"]
     assert [row[2] for row in rows] == ["complete", "failed", "complete"]
     assert rows[0][5] <= rows[0][4] <= rows[0][6]
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_killed_sweep_of_processes_leaves_none_and_is_resumed(
     tmp_path: Path, solver_folder: Path
 ) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from coderl_exp.config import PROJECT_ROOT
 from tests.experiment import (
     ENVIRONMENT,
     Experiment,
+    Swept,
     adapter_weights,
     artefacts,
     make_experiment,
@@ -32,13 +34,19 @@ needs_mount = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Experiment:
-    """An experiment that has run to its end."""
-    experiment = make_experiment(tmp_path_factory.mktemp("finished"), solver_folder)
-    done = experiment.run("tracking=none")
-    assert done.returncode == 0, done.stderr
-    return experiment
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """An experiment that has run to its end, in a sweep."""
+
+    root: Path
+    model: Path
+    run_dir: Path
+
+
+@pytest.fixture(scope="session")
+def finished(swept: Swept) -> Finished:
+    experiment = swept.experiment
+    return Finished(root=experiment.root, model=experiment.model, run_dir=swept.folder / "2")
 
 
 @contextmanager
@@ -52,7 +60,7 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-def copy_of(finished: Experiment, root: Path) -> Experiment:
+def copy_of(finished: Finished, root: Path) -> Experiment:
     """The same experiment with a store of its own."""
     shutil.copytree(finished.root / "store", root / "store")
     return make_experiment(root, finished.model)
@@ -71,7 +79,7 @@ def damaged(file: Path, how: str, seed: int) -> None:
 
 @pytest.mark.parametrize("how", ["flip", pytest.param("cut", marks=pytest.mark.exhaustive)])
 def test_a_damaged_artefact_is_named_and_made_again_when_it_is_removed(
-    how: str, finished: Experiment, tmp_path: Path
+    how: str, finished: Finished, tmp_path: Path
 ) -> None:
     experiment = copy_of(finished, tmp_path)
     (file,) = (tmp_path / "store").glob("rl_build/*/pairs.jsonl")
@@ -84,13 +92,11 @@ def test_a_damaged_artefact_is_named_and_made_again_when_it_is_removed(
     subprocess.run([*command, "verify", "--delete"], check=True, cwd=PROJECT_ROOT)
     done = experiment.run("tracking=none")
     assert done.returncode == 0, done.stderr
-    assert artefacts(tmp_path / "run") == artefacts(finished.root / "run")
+    assert artefacts(tmp_path / "run") == artefacts(finished.run_dir)
 
 
 @pytest.mark.exhaustive
-def test_no_file_of_the_store_can_be_damaged_unnoticed(
-    finished: Experiment, tmp_path: Path
-) -> None:
+def test_no_file_of_the_store_can_be_damaged_unnoticed(finished: Finished, tmp_path: Path) -> None:
     """All files of all artefacts, one damaged at a time."""
     files = sorted(
         file for file in (finished.root / "store").glob("*/*/**/*")
@@ -110,9 +116,10 @@ def test_no_file_of_the_store_can_be_damaged_unnoticed(
         shutil.rmtree(tmp_path / "store")
 
 
+@pytest.mark.exhaustive
 @needs_mount
 def test_a_read_only_store_is_reused_and_refused_where_something_is_missing(
-    finished: Experiment, tmp_path: Path
+    finished: Finished, tmp_path: Path
 ) -> None:
     (tmp_path / "store").mkdir()
     experiment = make_experiment(tmp_path, finished.model)
@@ -120,7 +127,7 @@ def test_a_read_only_store_is_reused_and_refused_where_something_is_missing(
         subprocess.run(["mount", "-o", "remount,ro,bind", tmp_path / "store"], check=True)
         reused = experiment.run("tracking=none")
         assert reused.returncode == 0, reused.stderr
-        assert artefacts(tmp_path / "run") == artefacts(finished.root / "run")
+        assert artefacts(tmp_path / "run") == artefacts(finished.run_dir)
         refused = experiment.run("tracking=none", "seed=7", run="other")
     assert refused.returncode == 1
     assert "store_dir" in refused.stderr.splitlines()[-1]
@@ -130,7 +137,7 @@ def test_a_read_only_store_is_reused_and_refused_where_something_is_missing(
 @pytest.mark.exhaustive
 @needs_mount
 def test_a_disk_that_is_full_at_any_point_is_one_line_and_the_run_continues(
-    finished: Experiment, tmp_path: Path
+    finished: Finished, tmp_path: Path
 ) -> None:
     random_ = random.Random(0)
     for number in range(8):
@@ -146,12 +153,12 @@ def test_a_disk_that_is_full_at_any_point_is_one_line_and_the_run_continues(
             subprocess.run(["mount", "-o", "remount,size=200m", root / "store"], check=True)
             done = experiment.run("tracking=none")
             assert done.returncode == 0, done.stderr
-            assert artefacts(root / "run") == artefacts(finished.root / "run")
+            assert artefacts(root / "run") == artefacts(finished.run_dir)
         assert_no_orphans(root)
 
 
 @pytest.mark.exhaustive
-def test_two_sweeps_at_once_share_one_store(finished: Experiment, tmp_path: Path) -> None:
+def test_two_sweeps_at_once_share_one_store(finished: Finished, tmp_path: Path) -> None:
     experiment = make_experiment(tmp_path, finished.model)
     sweeps = [
         subprocess.Popen(
@@ -168,12 +175,12 @@ def test_two_sweeps_at_once_share_one_store(finished: Experiment, tmp_path: Path
         _, stderr = process.communicate(timeout=600)
         assert process.returncode == 0, stderr
     manifests = list((tmp_path / "store").glob("*/*/manifest.json"))
-    assert len(manifests) == 4 + 4 + 1 + 2 + 2 + 2
+    assert len(manifests) == 1 + 4 + 4 + 1 + 2 + 2 + 2
     for number in ("0", "1"):
         first, second = (tmp_path / name / number for name in ("first", "second"))
         assert artefacts(first) == artefacts(second)
         assert adapter_weights(first) == adapter_weights(second)
-    assert artefacts(tmp_path / "first" / "1") == artefacts(finished.root / "run")
+    assert artefacts(tmp_path / "first" / "1") == artefacts(finished.run_dir)
     assert_no_orphans(tmp_path)
 
 

@@ -94,6 +94,7 @@ def test_a_job_that_is_preempted_in_training_ends_with_the_adapter_of_an_undistu
     assert status_of(experiment, 0).attempt == 2
     assert re.search(r"job 0 \(.*\): queued", stderr)
     assert computed(tmp_path / "store") == {
+        "audit": 1,
         "generate": 8, "annotate": 8, "rl_build": 2, "train": 4, "merge": 4, "analyze": 4
     }  # fmt: skip
     (tmp_path / "other").mkdir()
