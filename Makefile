@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 METHOD ?= dpo
 ARGS ?=
 
-.PHONY: help install model demo test test-all lint vllm-cpu test-vllm bench clean
+.PHONY: help install model demo test test-all lint vllm-cpu test-vllm slurm test-slurm bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -57,6 +57,12 @@ vllm-cpu: ## make .venv-vllm: the project with vLLM for machines without a GPU
 
 test-vllm: vllm-cpu model ## run the tests marked vllm, on the CPU
 	@HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest -m vllm $(ARGS)
+
+slurm: ## install and start a Slurm of one node (Debian, root)
+	@tests/slurm/one_node.sh
+
+test-slurm: $(VENV)/.installed-test slurm ## run the tests marked slurm, on that node
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest -m slurm $(ARGS)
 
 bench: $(VENV)/.installed-test ## measure the judge: make bench ARGS="--data ../shared/data"
 	@$(PY) benchmarks/judge.py $(ARGS)

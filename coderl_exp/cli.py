@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,11 +18,12 @@ from typing import Any
 from dotenv import load_dotenv
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from coderl_exp.cli_help import explain_hydra_error, help_text
-from coderl_exp.config import PROJECT_ROOT, Config, from_omegaconf, register_schemas
+from coderl_exp.config import PROJECT_ROOT, register_schemas
 from coderl_exp.errors import CoderlError
+from coderl_exp.process_group import die_with_starter
 
 _DISK_FULL = "error: the disk is full: free space, then the same command continues"
 
@@ -39,6 +38,8 @@ def main() -> None:
     if {"-h", "--help"} & set(arguments):
         print(help_text())
         return
+    if "CODERL_SWEEP_JOB" in os.environ:
+        die_with_starter()
     signal.signal(signal.SIGTERM, _terminate)
     load_dotenv(PROJECT_ROOT / ".env")
     sys.exit(guarded(_run_hydra))
@@ -52,21 +53,40 @@ def guarded(task: Callable[[], None]) -> int:
     """Run; turn what went wrong into one line on stderr and the exit code."""
     try:
         task()
-    except KeyboardInterrupt:
-        return _say("interrupted: what was finished is kept, the same command continues", 130)
-    except Terminated:
-        return _say("terminated: what was finished is kept, the same command continues", 143)
-    except CoderlError as error:
-        return _say(f"error: {error}", error.exit_code)
-    except Exception as error:
-        if _is_disk_full(error):
-            return _say(_DISK_FULL, 1)
-        if isinstance(error, OSError) and error.filename:
-            return _say(f"error: {error.filename}: {error.strerror}", 1)
-        if (message := explain_hydra_error(error)) is None:
+    except BaseException as error:
+        if (explained := _explained(error)) is None:
             raise
-        return _say(f"error: {message}", 2)
+        line, code = explained
+        print(line, file=sys.stderr, flush=True)
+        return code
     return 0
+
+
+def _explained(error: BaseException) -> tuple[str, int] | None:
+    """One line and the exit code; None for what nobody foresaw."""
+    line, code = "", 1
+    match error:
+        case KeyboardInterrupt():
+            line = "interrupted: what was finished is kept, the same command continues"
+            code = 130
+        case Terminated():
+            line = "terminated: what was finished is kept, the same command continues"
+            code = 143
+        case CoderlError():
+            line, code = f"error: {error}", error.exit_code
+        case Exception() if _is_disk_full(error):
+            line = _DISK_FULL
+        case OSError() if error.filename:
+            line = f"error: {error.filename}: {error.strerror}"
+        case Exception() if (message := explain_hydra_error(error)) is not None:
+            line, code = f"error: {message}", 2
+    return (" ".join(line.split()), code) if line else None
+
+
+def explain(error: BaseException) -> str:
+    """One line about any error."""
+    explained = _explained(error)
+    return explained[0].removeprefix("error: ") if explained else f"{type(error).__name__}: {error}"
 
 
 def _is_disk_full(error: Exception) -> bool:
@@ -76,15 +96,18 @@ def _is_disk_full(error: Exception) -> bool:
     return "No space left on device" in str(error)
 
 
-def _say(line: str, code: int) -> int:
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
-    return code
-
-
 def _run_hydra() -> None:
     import hydra
 
+    from coderl_exp.sweep.finish import finish_sweep
+    from coderl_exp.sweep.launcher import SweepLauncher, register_launcher
+    from coderl_exp.sweep.resume import resumed_arguments, sweep_to_resume
+
     register_schemas()
+    register_launcher()
+    if (folder := sweep_to_resume(sys.argv[1:])) is not None:
+        sys.argv[1:] = resumed_arguments(folder, sys.argv[1:])
+        SweepLauncher.is_resumed = True
     # Without this Hydra prints errors itself and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     compose_and_run: Any = hydra.main(
@@ -93,58 +116,24 @@ def _run_hydra() -> None:
     compose_and_run()
     if _failures:
         raise _failures.pop()
+    if SweepLauncher.launched:
+        finish_sweep(SweepLauncher.launched.pop())
 
 
 _failures: list[Exception] = []
 """What a single run raised; Hydra would print a line of its own for it."""
 
 
-def _task(composed: DictConfig) -> None:
+def _task(composed: DictConfig) -> float | None:
+    """One run; its pass@k, so that a sweeper can search."""
+    from coderl_exp.run import read_request, run_experiment
+
+    hydra = HydraConfig.get()
     try:
-        config = from_omegaconf(composed)
-        run_dir = Path(HydraConfig.get().runtime.output_dir)
-        run_experiment(config, run_dir, OmegaConf.to_yaml(composed))
+        run_dir = Path(hydra.runtime.output_dir)
+        return run_experiment(read_request(composed, run_dir, hydra.overrides.task), explain)
     except Exception as error:
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
+        if hydra.mode is RunMode.MULTIRUN:
             raise
         _failures.append(error)
-
-
-def run_experiment(config: Config, run_dir: Path, config_yaml: str) -> None:
-    """Run one composed experiment in `run_dir`, or print its plan."""
-    from coderl_exp.memory import keep_freed_memory
-    from coderl_exp.model import silence_libraries
-    from coderl_exp.pipeline import Pipeline
-    from coderl_exp.plan import print_plan
-    from coderl_exp.reporting import finish_run
-    from coderl_exp.store import digest_of
-    from coderl_exp.tracking import NullTracker, make_tracker
-
-    silence_libraries()
-    keep_freed_memory()
-    pipeline = Pipeline(config, run_dir, NullTracker())
-    if config.plan:
-        print_plan(pipeline)
-        return
-    if pipeline.meeting.machines.rank > 0:
-        with pipeline.meeting:
-            pipeline.join()
-        return
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    pipeline.tracker = make_tracker(
-        config.tracking,
-        run_dir,
-        run_name=",".join(overrides) or config.experiment,
-        run_id=digest_of(str(run_dir))[:16],
-        job_type=config.method.name,
-        run_config=asdict(config),
-    )
-    exit_code = 1
-    try:
-        with pipeline.meeting:
-            pipeline.run()
-        finish_run(pipeline, shlex.join(["python", "-m", "coderl_exp", *overrides]), config_yaml)
-        exit_code = 0
-    finally:
-        pipeline.close()
-        pipeline.tracker.finish(exit_code)
+    return None

@@ -14,8 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from coderl_exp.config import PROJECT_ROOT
 
 CONF = PROJECT_ROOT / "conf"
+LAUNCHERS = PROJECT_ROOT / "launchers"
 GROUPS = (
-    "dataset", "model", "method", "generation", "sandbox", "accelerate", "tracking", "experiment"
+    "dataset", "model", "method", "generation", "sandbox", "accelerate", "tracking", "launcher",
+    "experiment",
 )  # fmt: skip
 
 _USAGE = """\
@@ -30,6 +32,7 @@ usage: python -m coderl_exp [GROUP=CHOICE …] [OPTION=VALUE …]
   python -m coderl_exp experiment=mbpp_dpo          a recipe: several choices at once
   python -m coderl_exp method.learning_rate=1e-4    any option, by its path
   python -m coderl_exp -m seed=1,2,3                a sweep
+  python -m coderl_exp resume=multirun/DAY/TIME     what of a sweep is not complete
   python -m coderl_exp --cfg job                    print the composed configuration
 """
 
@@ -58,7 +61,8 @@ def help_text() -> str:
 
 def choices(group: str) -> dict[str, str]:
     """Choice → its meaning, the first comment of its file that is no directive."""
-    return {file.stem: _first_comment(file) for file in sorted((CONF / group).glob("*.yaml"))}
+    folder = (LAUNCHERS if group == "launcher" else CONF) / group
+    return {file.stem: _first_comment(file) for file in sorted(folder.glob("*.yaml"))}
 
 
 def _first_comment(file: Path) -> str:

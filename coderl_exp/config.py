@@ -22,6 +22,11 @@ from coderl_exp.dataset_schemas import (
     TACODatasetConfig,
 )
 from coderl_exp.errors import ConfigError
+from coderl_exp.launcher_schemas import (
+    LauncherConfig,
+    SlurmLauncherConfig,
+    SubmititLauncherConfig,
+)
 from coderl_exp.method_schemas import (
     DPOMethodConfig,
     GRPOMethodConfig,
@@ -46,6 +51,7 @@ from coderl_exp.schemas import (
 )
 
 __all__ = [
+    "LAUNCHER",
     "PROJECT_ROOT",
     "STAGES",
     "STAGE_ALIASES",
@@ -60,6 +66,7 @@ __all__ = [
     "Interface",
     "Isolation",
     "Lane",
+    "LauncherConfig",
     "LoraAdapterConfig",
     "MBPPDatasetConfig",
     "MethodConfig",
@@ -80,6 +87,9 @@ __all__ = [
 ]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+LAUNCHER = "hydra_plugins.coderl_exp.SweepLauncher"
+"""Hydra takes launchers from modules of this name only; `sweep/launcher.py` registers ours so."""
 
 STAGE_ALIASES = {"train_all": "train", "online_grpo": "train"}
 
@@ -102,6 +112,7 @@ class Config:
     rl_build: RLBuildConfig = MISSING
     accelerate: AccelerateConfig = MISSING
     tracking: TrackingConfig = MISSING
+    launcher: LauncherConfig = MISSING
 
     def __post_init__(self) -> None:
         available = self.num_test_candidates
@@ -184,6 +195,11 @@ def register_schemas() -> None:
     store.store(group="schema/method", name="grpo", node=GRPOMethodConfig)
     store.store(group="schema/accelerate", name="accelerate", node=AccelerateConfig)
     store.store(group="schema/tracking", name="tracking", node=TrackingConfig)
+    store.store(group="schema/launcher", name="local", node=LauncherConfig)
+    store.store(group="schema/launcher", name="submitit", node=SubmititLauncherConfig)
+    store.store(group="schema/launcher", name="slurm", node=SlurmLauncherConfig)
+    store.store(group="hydra/launcher", name="sweep", node={"_target_": LAUNCHER})
+    OmegaConf.register_new_resolver("project", lambda path: str(PROJECT_ROOT / path), replace=True)
 
 
 def compose_config(*overrides: str) -> Config:

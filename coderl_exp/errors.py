@@ -39,3 +39,7 @@ class TrainingError(CoderlError):
 
 class GenerationError(CoderlError):
     """The engine that samples completions failed; it says nothing about the policy."""
+
+
+class SweepError(CoderlError):
+    """Jobs of a sweep that failed, or that cannot be started."""

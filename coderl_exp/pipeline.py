@@ -33,7 +33,7 @@ from coderl_exp.sandbox import Judge
 from coderl_exp.statistics import mean_interval
 from coderl_exp.step import Step
 from coderl_exp.steps import ExperimentSteps
-from coderl_exp.store import Artefact, Store, write_json
+from coderl_exp.store import Artefact, StageKey, Store, write_json
 from coderl_exp.tracking import Tracker
 from coderl_exp.training_step import ROLLOUTS, log_curve, log_rollouts
 
@@ -105,6 +105,7 @@ class Pipeline:
     def run(self) -> None:
         """Run the selected steps, in order; log and link what they make."""
         self._audit()
+        self.store.note_use(self.run_dir, self._used_keys())
         for step in self.selected_steps():
             for name in step.inputs:
                 if name not in self.artefacts:
@@ -172,6 +173,12 @@ class Pipeline:
     def path(self, step: str) -> Path:
         return self.artefacts[step].path
 
+    def _used_keys(self) -> list[StageKey]:
+        steps = self.selected_steps()
+        inputs = [self._step(name) for step in steps for name in step.inputs]
+        audit = [self.artefacts["audit"].manifest.key] if "audit" in self.artefacts else []
+        return [*audit, *(step.key for step in (*steps, *inputs))]
+
     def _step(self, name: str) -> Step:
         return next(step for step in self.steps.all if step.name == name)
 
@@ -183,25 +190,38 @@ class Pipeline:
             for name in step.inputs:
                 needed = self._step(name)
                 if name not in selected and not self.store.contains(needed.key):
+                    nearest = self.store.nearest(needed.key)
+                    differing = f" (the nearest one differs: {nearest})" if nearest else ""
                     raise ConfigError(
                         f"stages: {step.stage} needs {needed.stage}, which is neither selected nor "
-                        f"in the store for this configuration: add {needed.stage} to stages."
+                        f"in the store for this configuration{differing}: add {needed.stage} to "
+                        "stages."
                     )
 
     def _publish(self, name: str, artefact: Artefact) -> None:
         self.artefacts[name] = artefact
         link_artefacts(self.run_dir / "artifacts", name, artefact)
-        manifest = artefact.manifest
-        metadata = {"key": manifest.key.digest, **manifest.summary.counts}
-        self.tracker.log_artefact(
-            name.replace(".", "-"), manifest.key.stage, artefact.path, metadata
-        )
+        self._track(name, artefact)
         if name == "train":
             log_rollouts(self.tracker, artefact.path)
             for row in read_metrics(artefact.path) if artefact.was_reused else ():
                 log_curve(self.tracker, row)
         if name in ("baseline.verdicts", "test_after.verdicts"):
             self._evaluate("baseline" if name.startswith("baseline") else "after", artefact)
+
+    def _track(self, name: str, artefact: Artefact) -> None:
+        """As an artefact whose inputs lead to others by their keys: the run's lineage."""
+        manifest = artefact.manifest
+        key, counts = manifest.key, manifest.summary.counts
+        if key.stage == "generate":
+            data = key.inputs["data"]
+            split = "train" if name.startswith("train_gen") else "test"
+            dataset = {"key": data, "name": self.config.dataset.name, "split": split}
+            self.tracker.log_artefact(f"dataset-{data[:12]}", "dataset", None, dataset)
+        metadata = {"key": key.digest, "step": name, "inputs": dict(key.inputs), **counts}
+        self.tracker.log_artefact(
+            f"{key.stage}-{key.digest[:12]}", key.stage, artefact.path, metadata
+        )
 
     def _evaluate(self, when: str, artefact: Artefact) -> None:
         judged = judging.read_judged(artefact.path)
@@ -213,6 +233,13 @@ class Pipeline:
             f"{when}/{name}": entry["mean"] for name, entry in evaluation["pass_at_k"].items()
         }
         self.tracker.log(values)
+        annotation = artefact.manifest.key
+        self.tracker.log_artefact(
+            f"evaluation-{annotation.digest[:12]}",
+            "evaluation",
+            file,
+            {"inputs": {"verdicts": annotation.digest}, **values},
+        )
 
 
 def evaluate(judged: list[JudgedCandidate], ks: list[int]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -40,6 +40,38 @@ def pace(done: float, resumed: float, total: float, elapsed_s: float) -> str:
     is_early = done - resumed < 0.05 * total
     left_s = max(0.0, total - done) / rate if rate else 0.0
     return f"{rate:.1f}/s" + ("" if is_early else f", {left_s:.0f} s left")
+
+
+Observer = Callable[[str, float], None]
+"""Is told the work's description and the share of it (0 to 1) that is done."""
+
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Tell the observer of every bar's progress meanwhile."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+class _ObservedBar:
+    def __init__(self, bar: Bar, description: str, total: float, done: float) -> None:
+        self._bar, self._description = bar, description
+        self._total, self._done = total, done
+        self._tell()
+
+    def advance(self, steps: float, note: str = "") -> None:
+        self._bar.advance(steps, note)
+        self._done += steps
+        self._tell()
+
+    def _tell(self) -> None:
+        for observer in _observers:
+            observer(self._description, self._done / max(self._total, 1e-9))
 
 
 class _RichBar:
@@ -88,7 +120,8 @@ class _PaceColumn(ProgressColumn):
 def progress_bar(description: str, total: float, unit: str, done: float = 0) -> Iterator[Bar]:
     """A bar from `done` to `total` in `unit`s."""
     if not console.is_terminal:
-        yield _PlainBar(description, total, unit, done)
+        bar: Bar = _PlainBar(description, total, unit, done)
+        yield _ObservedBar(bar, description, total, done)
         return
     columns = (
         TextColumn("[bold]{task.description:<18}"),
@@ -98,4 +131,5 @@ def progress_bar(description: str, total: float, unit: str, done: float = 0) -> 
         TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as progress:
-        yield _RichBar(progress, description, total, done)
+        bar = _RichBar(progress, description, total, done)
+        yield _ObservedBar(bar, description, total, done)

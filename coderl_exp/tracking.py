@@ -9,10 +9,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from coderl_exp.config import TrackingConfig
+
+_LAST_STEP = ".tracked_step"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """What a run is called."""
+
+    run_id: str
+    """Of all attempts: one that is started again continues its run."""
+    name: str
+    group: str | None
+    """Runs that belong together, as those of a sweep."""
+    job_type: str
 
 
 class Tracker(Protocol):
@@ -27,7 +42,9 @@ class Tracker(Protocol):
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table of samples."""
 
-    def log_artefact(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
+    def log_artefact(
+        self, name: str, kind: str, path: Path | None, metadata: Mapping[str, Any]
+    ) -> None:
         """A reference to an artefact of the store; its content is not uploaded."""
 
     def log_html(self, name: str, path: Path) -> None:
@@ -49,7 +66,7 @@ class NullTracker:
     ) -> None: ...
 
     def log_artefact(
-        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]
+        self, name: str, kind: str, path: Path | None, metadata: Mapping[str, Any]
     ) -> None: ...
 
     def log_html(self, name: str, path: Path) -> None: ...
@@ -64,9 +81,7 @@ class WandbTracker:
         self,
         config: TrackingConfig,
         run_dir: Path,
-        run_name: str,
-        run_id: str,
-        job_type: str,
+        identity: RunIdentity,
         run_config: Mapping[str, Any],
     ) -> None:
         import wandb
@@ -75,21 +90,28 @@ class WandbTracker:
         self._run = wandb.init(
             project=config.project,
             entity=config.entity,
-            group=config.group,
-            name=run_name,
-            id=run_id,
-            job_type=job_type,
+            group=identity.group,
+            name=identity.name,
+            id=identity.run_id,
+            job_type=identity.job_type,
             config=dict(run_config),
             dir=run_dir,
             mode=wandb_mode(),
             resume="allow",
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
+        self._steps = run_dir / _LAST_STEP
+        self._last_step = _read_number(self._steps)
+        """Of earlier attempts: they have logged these points of the run's curves."""
         self._run.define_metric("train/global_step")
         self._run.define_metric("train/*", step_metric="train/global_step")
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._run.log({**metrics, **({"train/global_step": step} if step is not None else {})})
+        if step is None:
+            self._run.log(dict(metrics))
+        elif step > self._last_step:
+            self._run.log({**metrics, "train/global_step": step})
+            self._steps.write_text(str(step), encoding="utf-8")
 
     def summarize(self, values: Mapping[str, float | str]) -> None:
         self._run.summary.update(dict(values))
@@ -98,9 +120,12 @@ class WandbTracker:
         table = self._wandb.Table(columns=list(columns), data=[list(row) for row in rows])
         self._run.log({name: table})
 
-    def log_artefact(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
+    def log_artefact(
+        self, name: str, kind: str, path: Path | None, metadata: Mapping[str, Any]
+    ) -> None:
         artefact = self._wandb.Artifact(name, type=kind, metadata=dict(metadata))
-        artefact.add_reference(path.resolve().as_uri(), checksum=False)
+        if path is not None:
+            artefact.add_reference(path.resolve().as_uri(), checksum=False)
         self._run.log_artifact(artefact)
 
     def log_html(self, name: str, path: Path) -> None:
@@ -108,6 +133,12 @@ class WandbTracker:
 
     def finish(self, exit_code: int = 0) -> None:
         self._run.finish(exit_code=exit_code)
+
+
+def _read_number(path: Path) -> int:
+    """-1 where there is none."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return int(text) if text.isdecimal() else -1
 
 
 def wandb_mode() -> Any:
@@ -120,12 +151,10 @@ def wandb_mode() -> Any:
 def make_tracker(
     config: TrackingConfig,
     run_dir: Path,
-    run_name: str,
-    run_id: str,
-    job_type: str,
+    identity: RunIdentity,
     run_config: Mapping[str, Any],
 ) -> Tracker:
     """The tracker that `tracking=…` names."""
     if config.name == "none":
         return NullTracker()
-    return WandbTracker(config, run_dir, run_name, run_id, job_type, run_config)
+    return WandbTracker(config, run_dir, identity, run_config)

@@ -160,6 +160,14 @@ def solver_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory, solver_folder: Path) -> Any:
+    """A sweep that has ended; see `Swept`."""
+    from tests.experiment import run_sweep
+
+    return run_sweep(tmp_path_factory.mktemp("swept"), solver_folder)
+
+
 def sandbox_config(**changes: Any) -> SandboxConfig:
     """Small limits, and confinement where the machine offers it."""
     return SandboxConfig(

@@ -79,6 +79,23 @@ def make_experiment(root: Path, model: Path, num_train: int = 5, num_test: int =
     return Experiment(root=root, model=model, dataset=dataset)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Two learning rates that share all sampling, and between them a job that cannot work."""
+
+    experiment: Experiment
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
+def run_sweep(root: Path, model: Path) -> Swept:
+    """In one process, tracked offline."""
+    experiment, folder = make_experiment(root, model), root / "day" / "time"
+    rates = "method.learning_rate=1e-3,-1.0,2e-3"
+    arguments = experiment.arguments(f"hydra.sweep.dir={folder}", rates)
+    return Swept(experiment=experiment, folder=folder, done=run_cli("-m", *arguments, timeout=400))
+
+
 ARTEFACTS = (
     "test/evaluations_baseline.json",
     "test/evaluations_after.json",

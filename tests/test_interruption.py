@@ -7,88 +7,29 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from coderl_exp.config import PROJECT_ROOT
 from coderl_exp.method.checkpoints import read_metrics, resume_point
-from tests.experiment import (
-    ENVIRONMENT,
-    Experiment,
-    adapter_weights,
-    artefacts,
-    make_experiment,
+from tests.experiment import adapter_weights, artefacts, make_experiment
+from tests.interrupting import (
+    assert_no_orphans,
+    in_progress,
+    kill_at,
+    live_processes,
+    start,
+    wait_for,
 )
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 120
 NUM_STEPS = 12
 TWO_PROCESSES = (
     f"method.max_steps={NUM_STEPS}",
     "method.per_device_train_batch_size=2",
     "method.gradient_accumulation_steps=1",
 )
-
-
-def start(experiment: Experiment, *extra: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        experiment.command("tracking=none", *extra),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        cwd=PROJECT_ROOT,
-        env=ENVIRONMENT,
-    )
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process.poll() is None, (
-            f"ended too early: {process.stderr and process.stderr.read()}"
-        )
-        assert time.monotonic() < deadline, "the stage never began"
-        time.sleep(0.02)
-
-
-def live_processes(root: Path) -> list[psutil.Process]:
-    """Those that work on this experiment, by their command lines."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline", "status"])
-        if str(root) in " ".join(process.info["cmdline"] or [])
-        and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
-
-
-def processes_of(root: Path) -> list[str]:
-    """Command lines of live processes that work on this experiment."""
-    return [" ".join(process.info["cmdline"]) for process in live_processes(root)]
-
-
-def assert_no_orphans(root: Path) -> None:
-    deadline = time.monotonic() + 15
-    while processes_of(root) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(root) == []
-
-
-def in_progress(experiment: Experiment, pattern: str) -> Callable[[], bool]:
-    return lambda: any((experiment.root / "store").glob(pattern))
-
-
-def kill_at(pattern: str, experiment: Experiment, *options: str) -> None:
-    """Start a run and kill it when its store has such a file; nothing of it stays."""
-    process = start(experiment, *options)
-    wait_for(in_progress(experiment, pattern), process)
-    process.kill()
-    process.wait()
-    assert_no_orphans(experiment.root)
 
 
 def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one(

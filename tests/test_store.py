@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -89,10 +88,8 @@ def test_an_artefact_of_another_configuration_is_refused_naming_the_difference(
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path)
-    artefact = store.get_or_compute(key(temperature=0.7), write_value)
-    manifest = json.loads((artefact.path / "manifest.json").read_text())
-    manifest["key"]["config"]["temperature"] = 0.9
-    (artefact.path / "manifest.json").write_text(json.dumps(manifest))
+    artefact = store.get_or_compute(key(temperature=0.9), write_value)
+    artefact.path.rename(store.path(key(temperature=0.7)))
     with pytest.raises(StoreError, match=r"config\.temperature: 0\.9 there, 0\.7 here"):
         store.open(key(temperature=0.7))
 
@@ -168,3 +165,36 @@ def test_a_read_only_store_is_refused_with_the_remedy(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="store_dir"):
         Store(tmp_path / "store").get_or_compute(key(), write_value)
+
+
+def test_every_byte_is_checked_when_an_artefact_is_reused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    artefact = store.get_or_compute(key(), write_value)
+    (artefact.path / "value.txt").write_text("dong")
+    with pytest.raises(StoreError, match=r"value\.txt is damaged: its checksum is another"):
+        store.open(key())
+
+
+def test_a_manifest_whose_numbers_were_changed_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    manifest = store.get_or_compute(key(), write_value).path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"values": 1', '"values": 2'))
+    with pytest.raises(StoreError, match="damaged"):
+        store.open(key())
+
+
+def test_a_kill_between_the_manifest_and_the_rename_leaves_a_whole_artefact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    finished = store.get_or_compute(key(), write_value).path
+    finished.rename(finished.with_suffix(".partial"))
+    assert not store.contains(key())
+    store.get_or_compute(key(), write_value)
+    assert store.open(key()).manifest.files.keys() == {"value.txt"}
+
+
+def test_the_nearest_artefact_says_what_differs(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.nearest(key(seed=1)) is None
+    store.get_or_compute(key(seed=1, top_p=0.9), write_value)
+    store.get_or_compute(key(seed=3, top_p=0.5), write_value)
+    assert store.nearest(key(seed=2, top_p=0.9)) == "config.seed: 1 there, 2 here"

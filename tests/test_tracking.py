@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coderl_exp.config import TrackingConfig
-from coderl_exp.tracking import NullTracker, make_tracker, wandb_mode
+from coderl_exp.tracking import NullTracker, RunIdentity, make_tracker, wandb_mode
 
 
 def test_a_run_is_offline_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,8 @@ def test_the_mode_that_the_user_set_wins(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_no_tracking_writes_nothing(tmp_path: Path) -> None:
     config = TrackingConfig(name="none", project="p", entity=None, group=None)
-    tracker = make_tracker(config, tmp_path, "name", "id", "dpo", {})
+    identity = RunIdentity(run_id="id", name="name", group=None, job_type="dpo")
+    tracker = make_tracker(config, tmp_path, identity, {})
     assert isinstance(tracker, NullTracker)
     tracker.log({"a": 1.0}, step=1)
     tracker.summarize({"a": 1.0})

@@ -1,0 +1,94 @@
+"""The end of a sweep: its table, here and where its runs are tracked; an error if a job failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from coderl_exp.errors import SweepError
+from coderl_exp.progress import console
+from coderl_exp.store import digest_of
+from coderl_exp.sweep.jobs import Sweep, SweepJob
+from coderl_exp.sweep.launcher import LaunchedSweep
+from coderl_exp.sweep.screen import JobView, show_summary, view_finished
+from coderl_exp.sweep.status import read_status
+from coderl_exp.tracking import RunIdentity, make_tracker
+
+_COLUMNS = ("job", "options", "state", "baseline", "after", "after/low", "after/high", "detail")
+
+
+def finish_sweep(launched: LaunchedSweep) -> None:
+    """Show how the jobs ended, or how to follow them.
+
+    Raises:
+        SweepError: some failed.
+    """
+    sweep = launched.sweep
+    resume = f"python -m coderl_exp resume={sweep.folder}"
+    if launched.is_detached:
+        console.print(
+            f"{len(sweep.jobs)} jobs of {sweep.folder} are in the queue; `{resume} "
+            "launcher.detach=false` follows them",
+            soft_wrap=True,
+        )
+        return
+    failed = show_summary(sweep, launched.logs)
+    track_sweep(launched, [view_finished(job) for job in sweep.jobs])
+    if failed:
+        raise SweepError(
+            f"{len(failed)} of {len(sweep.jobs)} jobs failed, as the table says; the others are "
+            f"complete. `{resume}` runs only those again."
+        )
+    console.print(f"sweep    {sweep.folder}", soft_wrap=True)
+
+
+def track_sweep(launched: LaunchedSweep, views: Sequence[JobView]) -> None:
+    """A run of its own in the sweep's group: the table of its jobs, and the best of them."""
+    sweep = launched.sweep
+    tracker = make_tracker(
+        launched.tracking,
+        sweep.folder,
+        RunIdentity(
+            run_id=digest_of(str(sweep.folder))[:16],
+            name=sweep.name,
+            group=launched.tracking.group or sweep.name,
+            job_type="sweep",
+        ),
+        {"arguments": list(sweep.arguments)},
+    )
+    tracker.log_table("sweep", _COLUMNS, [_row(sweep, view) for view in views])
+    tracker.summarize(_best(sweep))
+    tracker.finish()
+
+
+def _row(sweep: Sweep, view: JobView) -> list[Any]:
+    before, after = (_pass_at_k(view.job, when) for when in ("baseline", "after"))
+    return [
+        view.job.number,
+        sweep.label(view.job),
+        view.phase.value,
+        before.get("mean"),
+        *(after.get(name) for name in ("mean", "low", "high")),
+        view.detail,
+    ]
+
+
+def _pass_at_k(job: SweepJob, when: str) -> dict[str, float]:
+    """Mean and interval for the smallest k; empty where it was not measured."""
+    file = job.run_dir / "artifacts" / "test" / f"evaluations_{when}.json"
+    if not file.exists():
+        return {}
+    estimates: dict[str, dict[str, float]] = json.loads(file.read_text())["pass_at_k"]
+    return next(iter(estimates.values()), {})
+
+
+def _best(sweep: Sweep) -> dict[str, float | str]:
+    """The highest number; `compare` says whether it is more than chance."""
+    found = {job.number: read_status(job.run_dir) for job in sweep.jobs if job.is_complete}
+    values = {n: s.objective for n, s in found.items() if s and s.objective is not None}
+    if not values:
+        return {}
+    number = max(values, key=lambda n: values[n])
+    best = next(job for job in sweep.jobs if job.number == number)
+    return {"best/objective": values[number], "best/options": sweep.label(best)}

@@ -1,0 +1,208 @@
+"""The Hydra launcher of every sweep: which jobs are still to do, where they run, how they ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from coderl_exp.config import LAUNCHER, TrackingConfig
+from coderl_exp.launcher_schemas import LauncherConfig, SubmititLauncherConfig
+from coderl_exp.progress import console
+from coderl_exp.sweep.follow import follow
+from coderl_exp.sweep.jobs import (
+    SWEEP_FILE,
+    Sweep,
+    SweepJob,
+    experiment_overrides,
+    read_sweep,
+    write_sweep,
+)
+from coderl_exp.sweep.queues import Queue, make_queue
+from coderl_exp.sweep.resume import quoted
+from coderl_exp.sweep.screen import JobView, Phase, line_of, view_finished
+from coderl_exp.sweep.status import STATUS, read_status
+from coderl_exp.sweep.submitted import GROUP_VARIABLE, SubmittedJob
+
+_OF_THE_COMMAND = ("hydra.sweep.dir", "hydra.mode")
+_OF_THE_SWEEP = ("hydra.sweep", "hydra.run", "hydra.mode", "hydra/sweeper", "hydra/launcher")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchedSweep:
+    """What the command has to report at its end."""
+
+    sweep: Sweep
+    logs: Mapping[int, str]
+    """Number of a job → the file that holds what it printed."""
+    is_detached: bool
+    tracking: TrackingConfig
+
+
+class SweepLauncher(Launcher):
+    """Runs the jobs in this process, or submits them and follows them.
+
+    A job that fails takes no other with it: it returns no objective, and the command ends with a
+    table and an error.
+    """
+
+    launched: ClassVar[list[LaunchedSweep]] = []
+    """The sweeps of this process, each as it was last seen."""
+    is_resumed: ClassVar[bool] = False
+    """Leave out the jobs that are complete."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._context, self._task, self._config = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        setup_globals()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        settings = OmegaConf.to_object(self._config.launcher)
+        assert isinstance(settings, LauncherConfig)
+        jobs = [self._job(initial_job_idx + i, o) for i, o in enumerate(job_overrides)]
+        if self._config.plan:
+            return [self._run(job, list(o)) for job, o in zip(jobs, job_overrides, strict=True)]
+        sweep = self._sweep(jobs)
+        remaining = [job for job in jobs if not (self.is_resumed and job.is_complete)]
+        if len(remaining) < len(jobs):
+            console.print(f"{len(jobs) - len(remaining)} of {len(jobs)} jobs are complete")
+        if isinstance(settings, SubmititLauncherConfig):
+            self._submit(settings, sweep, remaining)
+        else:
+            self._run_here(sweep, remaining)
+        return [_job_return(job) for job in jobs]
+
+    def _job(self, number: int, overrides: Sequence[str]) -> SweepJob:
+        """The job with the folder that Hydra gives it."""
+        config = self._compose(number, overrides)
+        run_dir = Path(str(config.hydra.sweep.dir)).resolve() / str(config.hydra.sweep.subdir)
+        chosen = tuple(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
+        return SweepJob(number=number, overrides=experiment_overrides(chosen), run_dir=run_dir)
+
+    def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
+        config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+    def _sweep(self, jobs: Sequence[SweepJob]) -> Sweep:
+        folder = Path(str(self._config.hydra.sweep.dir)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.launched or (self.is_resumed and (folder / SWEEP_FILE).exists()):
+            sweep = self.launched[-1].sweep if self.launched else read_sweep(folder)
+        else:
+            overrides = self._config.hydra.overrides
+            arguments = (*overrides.task, *overrides.hydra)
+            kept = tuple(
+                a for a in arguments if not a.startswith(("hydra.sweep.dir", "hydra.mode"))
+            )
+            sweep = Sweep(folder=folder, arguments=kept, submitted={})
+        sweep = sweep.with_jobs(jobs)
+        write_sweep(sweep)
+        self._report(sweep)
+        return sweep
+
+    def _report(self, sweep: Sweep, queue: Queue | None = None, is_detached: bool = False) -> None:
+        logs = {job.number: queue.log_of(job.number) for job in sweep.jobs} if queue else {}
+        before = self.launched[-1].logs if self.launched else {}
+        tracking = OmegaConf.to_object(self._config.tracking)
+        assert isinstance(tracking, TrackingConfig)
+        self.launched[:] = [
+            LaunchedSweep(
+                sweep=sweep,
+                logs={**before, **logs},
+                is_detached=is_detached,
+                tracking=tracking,
+            )
+        ]
+
+    def _run_here(self, sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
+        with _group(sweep.name):
+            for job in jobs:
+                running = JobView(job=job, phase=Phase.running, detail="")
+                console.print(line_of(sweep, running), soft_wrap=True, markup=False)
+                self._run(job, [*job.overrides, *self._where_it_runs()])
+                console.print(line_of(sweep, view_finished(job)), soft_wrap=True, markup=False)
+
+    def _where_it_runs(self) -> list[str]:
+        """The overrides that a job's own list leaves out."""
+        task = self._config.hydra.overrides.task
+        return [override for override in task if override.startswith(("launcher=", "launcher."))]
+
+    def _run(self, job: SweepJob, overrides: list[str]) -> JobReturn:
+        returned = run_job(
+            hydra_context=self._context,
+            task_function=self._task,
+            config=self._compose(job.number, overrides),
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        return returned
+
+    def _submit(
+        self, settings: SubmititLauncherConfig, sweep: Sweep, jobs: Sequence[SweepJob]
+    ) -> None:
+        queue = make_queue(settings, sweep.folder)
+        queue.adopt(sweep.submitted)
+        in_queue = queue.places()
+        new = {job.number: self._submitted(job, sweep) for job in jobs
+               if job.number not in in_queue}  # fmt: skip
+        try:
+            if new:
+                submitted = queue.submit(new)
+                sweep = replace(sweep, submitted={**sweep.submitted, **submitted})
+                write_sweep(sweep)
+            self._report(sweep, queue, is_detached=settings.detach)
+            if not settings.detach and jobs:
+                follow(queue, sweep, jobs, settings.poll_interval_s)
+                self._report(sweep, queue)
+        finally:
+            queue.close()
+
+    def _submitted(self, job: SweepJob, sweep: Sweep) -> SubmittedJob:
+        job.run_dir.mkdir(parents=True, exist_ok=True)
+        (job.run_dir / STATUS).unlink(missing_ok=True)
+        hydra = [o for o in self._config.hydra.overrides.hydra if not o.startswith(_OF_THE_SWEEP)]
+        where = ["hydra.mode=RUN", f"hydra.run.dir={quoted(job.run_dir)}"]
+        command = [sys.executable, "-m", "coderl_exp", *job.overrides, *hydra, *where]
+        return SubmittedJob(command, Path.cwd(), sweep.name)
+
+
+def register_launcher() -> None:
+    """Make it known to Hydra under the name that the configuration has for it."""
+    SweepLauncher.__module__ = LAUNCHER.rpartition(".")[0]
+    sys.modules[SweepLauncher.__module__] = sys.modules[__name__]
+    Plugins.instance().register(SweepLauncher)
+
+
+@contextmanager
+def _group(name: str) -> Iterator[None]:
+    os.environ[GROUP_VARIABLE] = name
+    try:
+        yield
+    finally:
+        del os.environ[GROUP_VARIABLE]
+
+
+def _job_return(job: SweepJob) -> JobReturn:
+    """Complete in any case: Hydra's sweeper would stop at the first job that is not."""
+    status = read_status(job.run_dir)
+    returned = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
+    value: Any = status.objective if status else None
+    returned.return_value = value
+    return returned
