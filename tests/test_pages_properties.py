@@ -30,6 +30,8 @@ from coderl_exp.report import RunReport, RunSummary, render_html, render_markdow
 from coderl_exp.report_data import LedgerRow
 from tests.conftest import make_judged
 from tests.runs import make_report
+from tests.test_data_health import health
+from tests.test_report import AUDIT
 
 PROGRAMS = (
     "def f(x):\n    return x + 1\n", "def f(x):\n    y = x\n    return y\n", "def f(:", "\x00", "",
@@ -85,6 +87,8 @@ def reports(draw: Any) -> RunReport:
         curves=[{"step": float(i), **row} for i, row in enumerate(curves)],
         merge=draw(st.none() | st.fixed_dictionaries({"max_logit_difference": VALUES})),
         ledger=draw(st.just([]) | st.just([_COST])),
+        data=draw(st.none() | st.just(health(["solvable", "flaky", "quarantined"]))),
+        pairs=draw(st.none() | st.just(AUDIT)),
     )
 
 
@@ -190,7 +194,7 @@ def test_a_report_of_any_candidates_is_whole(report: RunReport) -> None:
     check_report(report)
 
 
-@few(10)
+@few(6)
 @given(sets(3, 3))
 def test_an_analysis_of_any_candidates_is_whole(rows: list[JudgedCandidate]) -> None:
     check_analysis(rows)
