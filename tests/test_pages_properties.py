@@ -25,7 +25,7 @@ from coderl_exp.compare.pages import render_markdown as render_comparison_markdo
 from coderl_exp.compare.pages import terminal_table
 from coderl_exp.compare.runs import REPORTS
 from coderl_exp.errors import CoderlError
-from coderl_exp.records import JudgedCandidate, Verdict, VerdictStatus, write_jsonl
+from coderl_exp.records import JudgedCandidate, Verdict, VerdictStatus, to_json, write_jsonl
 from coderl_exp.report import RunReport, RunSummary, render_html, render_markdown, summarize
 from coderl_exp.report_data import LedgerRow
 from tests.conftest import make_judged
@@ -150,10 +150,18 @@ def check_report(report: RunReport) -> None:
     assert summary.answer in shown
 
 
+def can_be_written(row: JudgedCandidate) -> bool:
+    """Completions and the judge's messages hold no lone surrogates."""
+    try:
+        return bool(to_json(row).encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def check_analysis(rows: list[JudgedCandidate]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        sound = [row for row in rows if "\ud800" not in (row.code or "")]
+        sound = [row for row in rows if can_be_written(row)]
         write_jsonl(path, sound)
         if not sound:
             return
