@@ -15,19 +15,18 @@ from dataclasses import dataclass
 
 from coderl_exp.correlation import Correlation, correlate
 from coderl_exp.diversity import UNREADABLE, CandidatePair, measure_diversity
-from coderl_exp.errors import CoderlError
-from coderl_exp.metrics import ProblemResult, verdict_counts
+from coderl_exp.metrics import verdict_counts
 from coderl_exp.preferences import measure_code
 from coderl_exp.records import CodeMetrics, JudgedCandidate, VerdictStatus
 from coderl_exp.text import sound_text
 
-NUM_BINS = 24
 NUM_SIMILARITY_BINS = 20
 NUM_ERROR_TYPES = 10
 NUM_FAILING_TESTS = 10
 """Failures of later tests are counted together."""
 
-_FASTEST_S = ((0.01, "under 10 ms"), (0.1, "10 to 100 ms"), (1.0, "100 ms to 1 s"))
+_NOT_KNOWN = "not known"
+_TIMES_S = ((0.01, "under 10 ms"), (0.1, "10 to 100 ms"), (1.0, "100 ms to 1 s"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,37 +73,21 @@ class SetAnalysis:
     failing_tests: Mapping[str, int]
     """Which test failed first ("1" is the problem's first) → candidates."""
     timeouts: Mapping[str, int]
-    """Candidates that ran out of time, by the CPU time of their problem's fastest passing one."""
+    """Candidates that ran out of time, by the CPU time of their problem's reference, or of its
+    fastest passing candidate where that is not known."""
     num_correlated: int
     """Candidates whose code parses and that were judged: the base of `correlations`."""
     correlations: Mapping[str, Correlation]
     """Metric of size or shape → its correlation with passing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProblemChange:
-    """One problem's candidates that passed, of those judged."""
+def analyze(
+    judged: Sequence[JudgedCandidate], reference_s: Mapping[str, float] | None = None
+) -> SetAnalysis:
+    """Describe one set of candidates; an empty set gives zero counts and None elsewhere.
 
-    task_id: str
-    num_passed_before: int
-    num_before: int
-    num_passed_after: int
-    num_after: int
-    pass_rate_before: float
-    pass_rate_after: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """Completions per bin of length in tokens; empty counts where a stage did not run."""
-
-    edges: tuple[float, ...]
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-
-def analyze(judged: Sequence[JudgedCandidate]) -> SetAnalysis:
-    """Describe one set of candidates; an empty set gives zero counts and None elsewhere."""
+    `reference_s`: problem → CPU seconds of its reference, as far as they were measured.
+    """
     with_code = [row for row in judged if row.code]
     measured = _measure(with_code)
     # An infrastructure failure is not a failure that the code's shape could explain.
@@ -137,67 +120,10 @@ def analyze(judged: Sequence[JudgedCandidate]) -> SetAnalysis:
         extraction_rules=dict(Counter(row.extraction_rule for row in judged).most_common()),
         error_types=_error_types(judged),
         failing_tests=_failing_tests(judged),
-        timeouts=_timeouts(judged),
+        timeouts=_timeouts(judged, reference_s or {}),
         num_correlated=len(correlated),
         correlations=_correlate(correlated),
     )
-
-
-def problem_changes(
-    before: Sequence[ProblemResult], after: Sequence[ProblemResult]
-) -> list[ProblemChange]:
-    """Per problem of two aligned evaluations; without those that one of them could not judge."""
-    return [
-        ProblemChange(
-            task_id=old.task_id,
-            num_passed_before=old.num_passed,
-            num_before=old.num_candidates,
-            num_passed_after=new.num_passed,
-            num_after=new.num_candidates,
-            pass_rate_before=old.num_passed / old.num_candidates,
-            pass_rate_after=new.num_passed / new.num_candidates,
-        )
-        for old, new in zip(before, after, strict=True)
-        if old.num_candidates and new.num_candidates
-    ]
-
-
-def length_histogram(
-    before: Sequence[JudgedCandidate], after: Sequence[JudgedCandidate]
-) -> Histogram | None:
-    """Bins of one whole width for both sets, from zero to the longest completion."""
-    lengths = [[row.candidate.num_completion_tokens for row in rows] for rows in (before, after)]
-    longest = max((length for row in lengths for length in row), default=None)
-    if longest is None:
-        return None
-    width = max(1, math.ceil((longest + 1) / NUM_BINS))
-    num_bins = longest // width + 1
-    counts = [[0] * num_bins if row else [] for row in lengths]
-    for row, bins in zip(lengths, counts, strict=True):
-        for length in row:
-            bins[length // width] += 1
-    edges = tuple(float(index * width) for index in range(num_bins + 1))
-    return Histogram(edges=edges, before=tuple(counts[0]), after=tuple(counts[1]))
-
-
-def align(
-    before: list[ProblemResult], after: list[ProblemResult]
-) -> tuple[list[ProblemResult], list[ProblemResult]]:
-    """Both in the order of `before`, so that they can be compared by problem.
-
-    Raises:
-        CoderlError: they are not of the same problems.
-    """
-    if not before or not after:
-        return before, after
-    found = {result.task_id: result for result in after}
-    differing = sorted({result.task_id for result in before} ^ found.keys())
-    if differing:
-        raise CoderlError(
-            f"{len(differing)} problems were evaluated only before or only after training, "
-            f"{differing[0]} first: a paired comparison needs the same ones; evaluate both again."
-        )
-    return before, [found[result.task_id] for result in before]
 
 
 def _describe(values: Sequence[float]) -> Distribution | None:
@@ -266,22 +192,25 @@ def _failing_tests(judged: Iterable[JudgedCandidate]) -> dict[str, int]:
     return {**shown, "later": later} if later else shown
 
 
-def _timeouts(judged: Sequence[JudgedCandidate]) -> dict[str, int]:
+def _timeouts(
+    judged: Sequence[JudgedCandidate], reference_s: Mapping[str, float]
+) -> dict[str, int]:
     fastest: dict[str, float] = {}
     for row in judged:
         if row.verdict.passed and row.verdict.usage:
             task_id, seconds = row.candidate.task_id, row.verdict.usage.cpu_s
             fastest[task_id] = min(seconds, fastest.get(task_id, math.inf))
     late = (row for row in judged if row.verdict.status is VerdictStatus.timeout)
-    counts = Counter(_bin(fastest.get(row.candidate.task_id)) for row in late)
-    names = [*(name for _, name in _FASTEST_S), "over 1 s", "none passes, or not measured"]
+    known = {**fastest, **reference_s}
+    counts = Counter(_bin(known.get(row.candidate.task_id)) for row in late)
+    names = [*(name for _, name in _TIMES_S), "over 1 s", _NOT_KNOWN]
     return {name: counts[name] for name in names if counts[name]}
 
 
 def _bin(seconds: float | None) -> str:
     if seconds is None:
-        return "none passes, or not measured"
-    return next((name for limit, name in _FASTEST_S if seconds < limit), "over 1 s")
+        return _NOT_KNOWN
+    return next((name for limit, name in _TIMES_S if seconds < limit), "over 1 s")
 
 
 def _correlate(rows: Sequence[tuple[JudgedCandidate, CodeMetrics]]) -> dict[str, Correlation]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from coderl_exp.analysis import Histogram, SetAnalysis, analyze, length_histogram
+from coderl_exp.analysis import SetAnalysis, analyze
+from coderl_exp.changes import Histogram, length_histogram
 from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.errors import DataError, StoreError
 from coderl_exp.judging import USAGE

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coderl_exp.analysis import ProblemChange, first_failing_test
+from coderl_exp.analysis import first_failing_test
+from coderl_exp.changes import ProblemChange
 from coderl_exp.records import JudgedCandidate, Problem, StdinTest, VerdictStatus
 from coderl_exp.text import sound_text
 

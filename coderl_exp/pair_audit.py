@@ -118,7 +118,12 @@ def _leaks(sides: _Sides, problems: Mapping[str, Problem]) -> dict[str, str]:
     by_text = {_plain(test.text): test.task_id for test in tests if _plain(test.text)}
     found: dict[str, str] = {}
     by_test = {key: test.task_id for test in tests for key in _test_keys(test)}
-    by_code = {ast_fingerprint(t.reference): t.task_id for t in tests if t.reference.strip()}
+    by_code = {
+        ast_fingerprint(reference): test.task_id
+        for test in tests
+        for reference in test.references
+        if reference.strip()
+    }
     for task_id in used:
         if other := by_text.get(_plain(problems[task_id].text)):
             found[task_id] = f"the text of {other}"

@@ -9,7 +9,8 @@ from typing import TypeVar
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from coderl_exp.analysis import NUM_SIMILARITY_BINS, Histogram, SetAnalysis
+from coderl_exp.analysis import NUM_SIMILARITY_BINS, SetAnalysis
+from coderl_exp.changes import Histogram
 from coderl_exp.report_data import RunSummary
 from coderl_exp.statistics import Estimate
 from coderl_exp.svg import AFTER, NAMES, finish, new_figure, percent_axis, to_inline

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from coderl_exp.analysis import align, length_histogram, problem_changes
 from coderl_exp.answer import answer_of
+from coderl_exp.changes import align, length_histogram, problem_changes
 from coderl_exp.examples import examples_of
 from coderl_exp.metrics import ProblemResult, count_results, verdict_counts
 from coderl_exp.plots import curve_figures, run_figures

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from coderl_exp.analysis import Histogram, ProblemChange, SetAnalysis
+from coderl_exp.analysis import SetAnalysis
+from coderl_exp.changes import Histogram, ProblemChange
 from coderl_exp.data_health import DataHealth
 from coderl_exp.errors import DataError
 from coderl_exp.examples import Example

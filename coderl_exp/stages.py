@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from coderl_exp.analysis import SetAnalysis, analyze
 from coderl_exp.config import AccelerateConfig, RLBuildConfig, SamplingConfig, SandboxConfig
+from coderl_exp.data_audit import ProblemAudit
 from coderl_exp.errors import TrainingError
 from coderl_exp.generation import Generator
 from coderl_exp.generation.batching import Request, make_units
@@ -251,9 +252,14 @@ def merge(base: ModelRef, adapter: Path, prompts: Sequence[str], work: Path) -> 
     return Summary(counts={"max_logit_difference": check.max_logit_difference})
 
 
-def analyze_sets(annotations: Mapping[str, Path], work: Path) -> Summary:
-    """One analysis per set of candidates ("before", "after", "train")."""
-    analyses = {name: analyze(read_judged(folder)) for name, folder in annotations.items()}
+def analyze_sets(
+    annotations: Mapping[str, Path], audits: Mapping[str, ProblemAudit], work: Path
+) -> Summary:
+    """One analysis per set of candidates ("before", "after", "train"). `audits` may be empty."""
+    reference_s = {name: audit.cpu_s for name, audit in audits.items() if audit.passing}
+    analyses = {
+        name: analyze(read_judged(folder), reference_s) for name, folder in annotations.items()
+    }
     write_json(work / ANALYSES, {name: asdict(a) for name, a in analyses.items()})
     return Summary(counts={"sets": len(analyses)})
 

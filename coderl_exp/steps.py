@@ -14,6 +14,7 @@ from typing import Any
 
 from coderl_exp import judging, stages
 from coderl_exp.config import Config, SamplingConfig, VLLMConfig
+from coderl_exp.experiment_data import read_audits
 from coderl_exp.extraction import EXTRACTION_VERSION
 from coderl_exp.generation.batching import make_requests
 from coderl_exp.judging_ahead import JudgingAhead
@@ -180,7 +181,9 @@ class ExperimentSteps:
     def _analyze(self, judged: Mapping[str, Step]) -> Step:
         def analyze(resources: Resources, work: Path) -> Summary:
             folders = {name: resources.path(step.name) for name, step in judged.items()}
-            return stages.analyze_sets(folders, work)
+            is_audited = self._config.dataset.audit
+            audits = read_audits(resources.path("audit")) if is_audited else {}
+            return stages.analyze_sets(folders, audits, work)
 
         key = StageKey(
             stage="analyze",

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderl_exp.analysis import align, analyze, length_histogram, problem_changes
+from coderl_exp.analysis import analyze
+from coderl_exp.changes import align, length_histogram, problem_changes
 from coderl_exp.errors import CoderlError
 from coderl_exp.metrics import ProblemResult, count_results
 from coderl_exp.records import Candidate, JudgedCandidate, Usage, Verdict, VerdictStatus
@@ -106,7 +107,14 @@ def test_timeouts_are_counted_by_the_time_of_the_fastest_passing_program() -> No
     for seconds in (0.05, 3.0):
         usage = Usage(cpu_s=seconds, wall_s=seconds, memory_mb=1)
         rows.append(replace(judged(), verdict=replace(judged().verdict, usage=usage)))
-    assert analyze(rows).timeouts == {"10 to 100 ms": 2, "none passes, or not measured": 1}
+    assert analyze(rows).timeouts == {"10 to 100 ms": 2, "not known": 1}
+
+
+def test_timeouts_are_counted_by_the_reference_where_its_time_is_known() -> None:
+    rows = [judged(status=VerdictStatus.timeout)]
+    usage = Usage(cpu_s=0.05, wall_s=1, memory_mb=1)
+    rows.append(replace(judged(), verdict=replace(judged().verdict, usage=usage)))
+    assert analyze(rows, {"mini/1": 2.0}).timeouts == {"over 1 s": 1}
 
 
 def test_lengths_are_described_by_outcome() -> None:

@@ -36,7 +36,7 @@ def test_a_file_of_candidates_is_enough(annotated: Path, tmp_path: Path) -> None
 def test_measured_times_beside_the_file_are_used(annotated: Path) -> None:
     rows = make_candidates([0.1, 0.5, 0.9, 0.4], 6, seed=1)
     assert any(row.verdict.status is VerdictStatus.timeout for row in rows)
-    assert "none passes, or not measured" in analyze_file(annotated).analysis.timeouts
+    assert "not known" in analyze_file(annotated).analysis.timeouts
     named = [(row.candidate.task_id, row.candidate.index) for row in rows]
     usages = [
         Usage(task_id=task_id, index=index, cpu_s=0.5, wall_s=1, memory_mb=9)

@@ -28,6 +28,7 @@ LAYERS = (
     ("analysis", "method", "fetch_model", "install_vllm_cpu", "redteam", "svg"),
     ("judging_ahead", "data_audit", "contamination", "attacked_judge"),
     ("experiment_data", "data_health"),
+    ("changes",),
     ("rendering", "examples"),
     ("report_data", "worker", "judging", "label_checks", "verdict_files", "judge_options"),
     ("answer", "plots", "launch"),

@@ -14,6 +14,7 @@ from coderl_exp.records import write_jsonl
 from coderl_exp.report import write_report
 from tests.browser import Browser, Screen, find_browser
 from tests.runs import make_candidates, make_report, write_run
+from tests.test_data_health import health
 from tests.test_report import AUDIT
 
 PROGRAM = find_browser()
@@ -24,6 +25,7 @@ pytestmark = [
 SCREENS = [
     Screen(width=width, scheme=scheme) for width in (1280, 390) for scheme in ("light", "dark")
 ]
+STATUSES = [*["solvable"] * 30, "flaky", *["quarantined"] * 9]
 LONG = "a_rather_long_name_that_does_not_break" * 6
 
 LOW_CONTRAST = """
@@ -79,6 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     full = make_report(
         rates.tolist(), np.clip(rates + 0.1, 0, 1).tolist(), with_analysis=True,
         options=[f"method.note={LONG}"], pairs=AUDIT, num_pairs={"pass_over_fail": 12},
+        data=health(STATUSES),
         dropped={"candidate: duplicate by AST": 3}, merge={"max_logit_difference": 1e-5},
         warnings=[f"Something about {LONG}."], keys={"model": LONG, "train": "0123456789abcdef"},
     )  # fmt: skip
