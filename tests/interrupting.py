@@ -12,7 +12,7 @@ import psutil
 from coderl_exp.config import PROJECT_ROOT
 from tests.experiment import ENVIRONMENT, Experiment
 
-DEADLINE_S = 120
+DEADLINE_S = 300
 ORPHANS_DEADLINE_S = 30
 """A run that is told to stop may take this long."""
 
