@@ -99,7 +99,6 @@ def _is_disk_full(error: Exception) -> bool:
 def _run_hydra() -> None:
     import hydra
 
-    from coderl_exp.sweep.finish import finish_sweep
     from coderl_exp.sweep.launcher import SweepLauncher, register_launcher
     from coderl_exp.sweep.resume import resumed_arguments, sweep_to_resume
 
@@ -117,6 +116,8 @@ def _run_hydra() -> None:
     if _failures:
         raise _failures.pop()
     if SweepLauncher.launched:
+        from coderl_exp.sweep_finish import finish_sweep
+
         finish_sweep(SweepLauncher.launched.pop())
 
 

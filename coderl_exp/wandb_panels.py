@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
 
 from dotenv import load_dotenv
 
+from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.config import PROJECT_ROOT
 from coderl_exp.errors import CoderlError, ConfigError
 
@@ -37,27 +38,24 @@ class Place:
         return f"coderl_exp: {self.group or 'all runs'}"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}. --help shows the usage.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the workspace and print its address; the exit code."""
     load_dotenv(PROJECT_ROOT / ".env")
-    parser = _Parser(prog="python -m coderl_exp.wandb_panels", description=__doc__)
+    return run_command(lambda: _make(_parser().parse_args(arguments)))
+
+
+def _make(given: argparse.Namespace) -> None:
+    print(save(make_workspace(parse_place(given.place), given.swept)))
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog="python -m coderl_exp.wandb_panels", description=__doc__)
     parser.add_argument("place", metavar="ENTITY/PROJECT[/GROUP]")
     parser.add_argument(
         "--swept", nargs="*", default=["method.learning_rate", "generation.temperature"],
         help="options to plot pass@1 over (learning rate and temperature)",
     )  # fmt: skip
-    try:
-        given = parser.parse_args(arguments)
-        print(save(make_workspace(parse_place(given.place), given.swept)))
-    except CoderlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return parser
 
 
 def parse_place(text: str) -> Place:

@@ -39,7 +39,7 @@ LAYERS = (
     ("pipeline",),
     ("analyze", "compare"),
     ("plan", "reporting", "cli_help"),
-    ("run",),
+    ("run", "sweep_finish"),
     ("cli", "judge"),
     ("audit",),
     ("__main__",),

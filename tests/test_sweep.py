@@ -195,6 +195,14 @@ def test_a_sweep_computes_nothing_twice_and_a_failing_job_stays_alone(swept: Swe
 
 
 @pytest.mark.slow
+def test_a_sweep_ends_with_the_comparison_of_its_runs(swept: Swept) -> None:
+    comparison = json.loads((swept.folder / "comparison" / "comparison.json").read_text())
+    assert comparison["num_runs"] == 2
+    said = " ".join(swept.done.stderr.split())
+    assert " ".join(comparison["answer"].split()) in said
+
+
+@pytest.mark.slow
 def test_a_resumed_sweep_runs_only_what_failed(swept: Swept) -> None:
     files = [swept.folder / number / "status.json" for number in ("0", "2")]
     before = [file.stat().st_mtime_ns for file in files]

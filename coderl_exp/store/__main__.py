@@ -10,14 +10,13 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.config import PROJECT_ROOT
-from coderl_exp.errors import CoderlError, ConfigError
 from coderl_exp.store.artefacts import Store
 from coderl_exp.store.inventory import (
     Damage,
@@ -36,39 +35,33 @@ from coderl_exp.store.manifest import differences
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}. --help shows the usage.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    try:
-        given = _parser().parse_args(arguments)
-        root = Path(given.store).expanduser().resolve()
-        match given.command:
-            case "ls":
-                return show_list(root)
-            case "show":
-                return show_one(root, given.name)
-            case "verify":
-                return show_damage(root, delete=given.delete)
-            case _:
-                return collect(root, delete=given.delete)
-    except CoderlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    codes: list[int] = []
+    return run_command(lambda: codes.append(_run(_parser().parse_args(arguments)))) or codes[0]
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m coderl_exp.store", description=(__doc__ or "").split(":")[1])
+def _run(given: argparse.Namespace) -> int:
+    root = Path(given.store).expanduser().resolve()
+    match given.command:
+        case "ls":
+            return show_list(root)
+        case "show":
+            return show_one(root, given.name)
+        case "verify":
+            return show_damage(root, delete=given.delete)
+        case _:
+            return collect(root, delete=given.delete)
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        prog="python -m coderl_exp.store", description=(__doc__ or "").split(":")[1]
+    )
     options = OmegaConf.load(PROJECT_ROOT / "conf" / "config.yaml")
     default = PROJECT_ROOT / OmegaConf.select(options, "store_dir")
     parser.add_argument("--store", default=default, help=f"the store's folder ({default})")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=OneLineParser)
     commands.add_parser("ls", help="list all artefacts with their sizes and uses")
     show = commands.add_parser("show", help="one artefact: key, inputs, files, runs that use it")
     show.add_argument("name", help="the beginning of its digest")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from coderl_exp.errors import StoreError
+from coderl_exp.errors import ConfigError, StoreError
 from coderl_exp.store.artefacts import PARTIAL, Store, artefact_lock, find_damage
 from coderl_exp.store.manifest import MANIFEST, Manifest, read_manifest
 from coderl_exp.store.uses import forget_void_uses, read_uses
@@ -56,10 +56,11 @@ def list_entries(root: Path) -> list[Entry]:
     """All artefacts, by stage and digest.
 
     Raises:
-        StoreError: there is no store, or a run's note of what it refers to is damaged.
+        ConfigError: there is no store.
+        StoreError: a run's note of what it refers to is damaged.
     """
     if not root.is_dir():
-        raise StoreError(f"there is no store {root}: give its folder with --store.")
+        raise ConfigError(f"there is no store {root}: give its folder with --store.")
     uses = read_uses(root)
     folders = [f for f in sorted(root.glob("*/*")) if f.is_dir() and _is_artefact(f)]
     entries: list[Entry] = []
@@ -77,12 +78,12 @@ def find_entry(root: Path, name: str) -> Entry:
     """The artefact whose digest, or `stage/digest`, begins like `name`.
 
     Raises:
-        StoreError: none does, or several do.
+        ConfigError: none does, or several do.
     """
     found = [e for e in list_entries(root) if e.path.name.startswith(name) or e.name == name]
     if len(found) != 1:
         several = f"{len(found)} artefacts begin with {name}" if found else f"no artefact {name}"
-        raise StoreError(f"{several} in {root}: `python -m coderl_exp.store ls` lists them.")
+        raise ConfigError(f"{several} in {root}: `python -m coderl_exp.store ls` lists them.")
     return found[0]
 
 

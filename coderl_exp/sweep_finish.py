@@ -1,4 +1,5 @@
-"""The end of a sweep: its table, here and where its runs are tracked; an error if a job failed."""
+"""The end of a sweep: its table, here and where its runs are tracked, and the comparison of its
+runs; an error if a job failed."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from coderl_exp.errors import SweepError
+from coderl_exp.compare import compare_runs
+from coderl_exp.errors import CoderlError, SweepError
 from coderl_exp.progress import console
 from coderl_exp.store import digest_of
 from coderl_exp.sweep.jobs import Sweep, SweepJob
@@ -35,12 +37,29 @@ def finish_sweep(launched: LaunchedSweep) -> None:
         return
     failed = show_summary(sweep, launched.logs)
     track_sweep(launched, [view_finished(job) for job in sweep.jobs])
+    compare_sweep(sweep)
     if failed:
         raise SweepError(
             f"{len(failed)} of {len(sweep.jobs)} jobs failed, as the table says; the others are "
             f"complete. `{resume}` runs only those again."
         )
     console.print(f"sweep    {sweep.folder}", soft_wrap=True)
+
+
+def compare_sweep(sweep: Sweep) -> None:
+    """Show the answer, and write the pages to `comparison/` in the sweep's folder."""
+    folders = [job.run_dir for job in sweep.jobs if job.is_complete]
+    if len(folders) < 2:
+        return
+    out = sweep.folder / "comparison"
+    try:
+        comparison = compare_runs(folders, out=out)
+    except CoderlError as error:
+        console.print(f"no comparison: {error}", soft_wrap=True, markup=False)
+        return
+    console.print()
+    console.print(comparison.answer, markup=False)
+    console.print(f"page     {out / 'comparison.html'}", soft_wrap=True, markup=False)
 
 
 def track_sweep(launched: LaunchedSweep, views: Sequence[JobView]) -> None:
