@@ -10,6 +10,10 @@ if scontrol ping 2>/dev/null | grep -q "is UP" && sinfo -h -o %T | grep -qE "idl
   echo "Slurm is running: $(sinfo -h -o '%n with %c CPUs, %T')"
   exit 0
 fi
+if [ -e /etc/slurm/slurm.conf ] && ! grep -q "^ClusterName=one$" /etc/slurm/slurm.conf; then
+  echo "error: /etc/slurm/slurm.conf is another cluster's: it is left as it is"
+  exit 2
+fi
 if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
   echo "installing slurm-wlm and munge"
   export DEBIAN_FRONTEND=noninteractive
