@@ -35,7 +35,7 @@ class Row:
     """0 for the first row; rows that cannot be used count, blank lines do not."""
     columns: Mapping[str, Any]
     split: str | None = None
-    """The split that its file's name says; None where there is one file for all."""
+    """What the file's name says, or the data; None where it is not known."""
 
     def column(self, name: str, *kinds: type) -> Any:
         """The value of a column.
@@ -48,9 +48,7 @@ class Row:
             raise DataError(f"{self.where} has no {name!r}, which must be {wanted}.")
         value = self.columns[name]
         if type(value) not in kinds:
-            raise DataError(
-                f"{self.where} has {_NAMES[type(value)]} as {name!r}, which must be {wanted}."
-            )
+            raise DataError(f"{self.where} has {_name(value)} as {name!r}, which must be {wanted}.")
         return value
 
 
@@ -63,6 +61,11 @@ _NAMES = {
     dict: "an object",
     type(None): "null",
 }
+
+
+def _name(value: Any) -> str:
+    """Files of other forms have values that JSON has not."""
+    return _NAMES.get(type(value), f"a {type(value).__name__}")
 
 
 def read_rows(path: Path, on_invalid: OnInvalid) -> Iterator[Row]:
@@ -157,7 +160,7 @@ def _parse(source: Any, where: str) -> Mapping[str, Any]:
     """An object from the bytes of a line, or the element of an array as it is."""
     value = _loads(_decode(source, where), where) if isinstance(source, bytes) else source
     if not isinstance(value, dict):
-        raise DataError(f"{where} is {_NAMES[type(value)]}, not an object with columns.")
+        raise DataError(f"{where} is {_name(value)}, not an object with columns.")
     return value
 
 

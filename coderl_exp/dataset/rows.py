@@ -24,7 +24,7 @@ _BATCH_ROWS = 16
 
 
 def dataset_rows(config: DatasetConfig) -> Iterator[Row]:
-    """All rows; a row has a split where the data comes in several files or splits.
+    """All rows; a row has a split where the files or splits of the data are not all of train.
 
     Raises:
         DataError: the data is missing, damaged, or in no known form.
@@ -34,12 +34,12 @@ def dataset_rows(config: DatasetConfig) -> Iterator[Row]:
     return rows_at(project_path(config.path))
 
 
-def rows_at(path: Path) -> Iterator[Row]:
-    """The rows of a file or folder; see `dataset_rows`."""
+def rows_at(path: Path, option: str = "dataset.path") -> Iterator[Row]:
+    """The rows of a file or folder that `option` names; see `dataset_rows`."""
     if path.is_file():
         return _file_rows(path)
     if not path.is_dir():
-        raise DataError(f"dataset.path {path} does not exist: give a file or folder of data.")
+        raise DataError(f"{option} {path} does not exist: give a file or folder of data.")
     if any((path / name).exists() for name in ("state.json", "dataset_dict.json")):
         return _saved_rows(path)
     return _folder_rows(path)
@@ -68,11 +68,11 @@ def _folder_rows(path: Path) -> Iterator[Row]:
             f"dataset.path {path} has no data: give a file, a folder made by save_to_disk, or one "
             f"with files ({_listed()}) whose names begin with {', '.join(SPLITS)}."
         )
-    several = len({split for _, split in files}) > 1
+    says_split = {split for _, split in files} != {"train"}
     numbers = dict.fromkeys(SPLITS.values(), 0)
     for file, split in files:
         for row in _file_rows(file):
-            yield replace(row, number=numbers[split], split=split if several else None)
+            yield replace(row, number=numbers[split], split=split if says_split else None)
             numbers[split] += 1
 
 
@@ -87,8 +87,8 @@ def _saved_rows(path: Path) -> Iterator[Row]:
     return _split_rows(str(path), splits)
 
 
-def hub_rows(hub_id: str, hub_config: str | None) -> Iterator[Row]:
-    """The rows of a dataset on the hub, or of its copy in the cache; see `dataset_rows`."""
+def hub_rows(hub_id: str, hub_config: str | None, option: str = "dataset.path") -> Iterator[Row]:
+    """The rows of a dataset on the hub, or of its copy in the cache; `option` can name a copy."""
     import datasets
 
     try:
@@ -98,15 +98,16 @@ def hub_rows(hub_id: str, hub_config: str | None) -> Iterator[Row]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"dataset {hub_id} cannot be loaded from the hub ({reason}): give a local copy with "
-            "dataset.path=FILE."
+            f"{option}=FILE."
         ) from error
     return _split_rows(hub_id, splits)
 
 
 def _split_rows(where: str, splits: Mapping[str, Iterable[Any]]) -> Iterator[Row]:
     """Rows of named splits, which `datasets` maps from disk and never holds in memory whole."""
+    says_split = set(splits) != {"train"}
     for name, rows in splits.items():
-        split = SPLITS.get(name, name) if len(splits) > 1 else None
+        split = SPLITS.get(name, name) if says_split else None
         for row in _numbered(Path(where) / name, rows):
             yield replace(row, split=split)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as parquet_file
 
 from coderl_exp import json_rows
 from coderl_exp.config import compose_config
@@ -97,6 +100,25 @@ def test_several_files_or_splits_say_whose_rows_they_have(
     assert found == [("test", 0), ("test", 1), ("train", 0)]
 
 
+def only_test_files(path: Path) -> Path:
+    jsonl(path).rename(path / "test-0.jsonl")
+    return path
+
+
+def only_a_test_split(path: Path) -> Path:
+    import datasets
+
+    datasets.DatasetDict({"test": datasets.Dataset.from_list(ROWS)}).save_to_disk(path / "saved")
+    return path / "saved"
+
+
+@pytest.mark.parametrize("write", [only_test_files, only_a_test_split])
+def test_what_is_called_test_is_never_split_anew(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    assert [row.split for row in rows_at(write(tmp_path))] == ["test"] * 3
+
+
 @pytest.mark.parametrize("write", [jsonl, array, parquet, arrow, saved_folder])
 def test_one_file_says_nothing_of_splits(write: Callable[[Path], Path], tmp_path: Path) -> None:
     assert [row.split for row in rows_at(write(tmp_path))] == [None] * 3
@@ -143,6 +165,15 @@ def test_a_file_that_is_no_data_is_named(
     with pytest.raises(DataError, match=message) as caught:
         list(rows_at(tmp_path / name))
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [b"text", date(2020, 1, 1)])
+def test_a_value_that_json_does_not_have_is_named(tmp_path: Path, value: object) -> None:
+    file = tmp_path / "data.parquet"
+    parquet_file.write_table(pa.Table.from_pylist([{"text": value}]), file)
+    [row] = rows_at(file)
+    with pytest.raises(DataError, match=f"row 0 has a {type(value).__name__} as 'text'"):
+        row.column("text", str)
 
 
 def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
