@@ -21,6 +21,8 @@ CODE_NGRAM = 10
 """Tokens."""
 REPORTED_SHARE = 0.5
 _MAX_COMMON_SHARE = 0.05
+_MIN_COMMON = 10
+"""In a small train split, so many problems that share an n-gram may still be copies."""
 _Grams = frozenset[tuple[str, ...]]
 
 
@@ -63,7 +65,7 @@ def _overlaps(
     train: Sequence[Problem], test: Sequence[Problem], grams_of: Callable[[Problem], _Grams]
 ) -> list[Overlap]:
     owners = _owners((problem.task_id, grams_of(problem)) for problem in train)
-    most = max(1, int(_MAX_COMMON_SHARE * len(train)))
+    most = max(_MIN_COMMON, int(_MAX_COMMON_SHARE * len(train)))
     found = []
     for problem in test:
         grams = [g for g in grams_of(problem) if len(owners.get(g, ())) <= most]

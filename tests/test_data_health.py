@@ -88,6 +88,12 @@ def test_a_test_text_that_stands_in_train_is_found() -> None:
     assert overlap.share > 0.8
 
 
+def test_copies_in_a_small_train_split_are_no_common_wording() -> None:
+    train = [make_problem(f"m/{n}", text=WORDS) for n in range(3)]
+    [overlap] = text_overlaps(train, [make_problem("m/9", "test", text=WORDS)])
+    assert overlap.share == 1.0
+
+
 def test_words_that_all_tasks_share_are_no_overlap() -> None:
     start = "Write a python function to find the"
     train = [make_problem(f"m/{n}", text=f"{start} thing number{n}.") for n in range(100)]

@@ -74,8 +74,9 @@ def drop_near_duplicates(
 ) -> tuple[list[Problem], list[str]]:
     """Without the train and prompt problems that a test or validation problem repeats.
 
-    Similarity is Jaccard's, of sets of three words in a row; MinHash (https://ekzhu.com/datasketch)
-    finds what is worth comparing. Returns the others, and the task ids that were dropped.
+    They have its URL, or a text like its own. Similarity is Jaccard's, of sets of three words in a
+    row; MinHash (https://ekzhu.com/datasketch) finds what is worth comparing. Returns the others,
+    and the task ids that were dropped.
     """
     held_out = [p for p in problems if p.split in ("test", "validation")]
     others = [p for p in problems if p.split in ("train", "prompt")]
@@ -91,12 +92,14 @@ def _near_duplicates(
     index = MinHashLSH(max(0.1, threshold - _MIN_HASH_ERROR), num_perm=_NUM_PERMUTATIONS)
     texts = {text: _shingles(text) for p in held_out if (text := " ".join(words_of(p.text)))}
     for text, shingles in texts.items():
-        if text.count(" ") >= _MIN_WORDS:
+        if len(text.split()) >= _MIN_WORDS:
             index.insert(text, _min_hash(shingles))
+    urls = {p.origin.url for p in held_out if p.origin.url}
     for problem in others:
         text = " ".join(words_of(problem.text))
         own = _shingles(text)
-        if text in texts or any(
+        is_same = text in texts or problem.origin.url in urls
+        if is_same or any(
             _jaccard(own, texts[near]) >= threshold for near in index.query(_min_hash(own))
         ):
             yield problem.task_id

@@ -68,6 +68,42 @@ def test_near_duplicates_of_test_problems_leave_train_and_only_train() -> None:
     assert [p.task_id for p in kept] == ["taco/0", "taco/2", "taco/3"]
 
 
+def test_examples_and_what_repeats_a_validation_problem_are_looked_at_too() -> None:
+    changed = LONG.replace("word7 ", "other ")
+    problems = [problem(0, LONG, split="validation"), problem(1, changed, split="prompt")]
+    assert drop_near_duplicates(problems, 0.7)[1] == ["taco/1"]
+
+
+def test_the_page_of_a_test_problem_is_not_trained_on() -> None:
+    problems = [
+        problem(0, "One text.", url="u/1", split="test"),
+        problem(1, "Another wording of it.", url="u/1"),
+        problem(2, "Another page.", url="u/2"),
+        problem(3, "No page."),
+    ]
+    assert drop_near_duplicates(problems, 0.7)[1] == ["taco/1"]
+
+
+def test_what_min_hash_finds_is_looked_at_exactly() -> None:
+    words = LONG.split()
+    half = " ".join([*words[:90], *(f"new{i}" for i in range(30))])  # 88 of 148 shingles are shared
+    problems = [problem(0, LONG, split="test"), problem(1, half)]
+    assert drop_near_duplicates(problems, 0.61)[1] == []
+    assert drop_near_duplicates(problems, 0.58)[1] == ["taco/1"]
+
+
+def test_texts_of_twenty_words_are_long_enough_to_be_near_duplicates() -> None:
+    words = LONG.split()
+    for count, dropped in ((19, []), (20, ["taco/1"])):
+        text = " ".join(words[:count])
+        problems = [problem(0, text, split="test"), problem(1, f"{text} more")]
+        assert drop_near_duplicates(problems, 0.7)[1] == dropped
+
+
+def test_problems_without_a_text_are_no_group() -> None:
+    assert len(set(groups_of([problem(0, "?"), problem(1, "!")]))) == 2
+
+
 def test_short_tasks_in_the_same_words_are_different_tasks() -> None:
     problems = [
         problem(0, "Write a function to find the sum of a list.", split="test"),
