@@ -86,7 +86,7 @@ class InputOutput:
 
     def _assert(self, arguments: Any, ending: str) -> str:
         if not isinstance(arguments, list):
-            shown = json.dumps(arguments)[:80]
+            shown = repr(arguments)[:80]
             raise DataError(
                 f"{self.where}: the input {shown} of {self.function} is no list of arguments."
             )
@@ -167,7 +167,7 @@ def _text(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
-        shown = json.dumps(value)[:80]
+        shown = repr(value)[:80]
         raise DataError(f"{where}: {shown} is neither a text nor a list of lines.")
     return "".join(line if line.endswith("\n") else line + "\n" for line in value)
 
@@ -180,6 +180,8 @@ def _literal(value: Any) -> str:
         return f"{{{', '.join(f'{key!r}: {_literal(part)}' for key, part in value.items())}}}"
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("NaN equals nothing")
+    if not isinstance(value, bool | int | float | str | None):
+        raise ValueError(f"JSON has no {type(value).__name__}")
     return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
 
 

@@ -18,7 +18,7 @@ from coderl_exp.dataset.selection import choose_problems
 from coderl_exp.dataset.splits import drop_near_duplicates
 from coderl_exp.dataset.taco import load_taco
 from coderl_exp.errors import ConfigError, DataError
-from coderl_exp.records import Problem
+from coderl_exp.records import Problem, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +47,44 @@ def load_dataset(config: DatasetConfig) -> Dataset:
             problems = load_humaneval(config)
         case _:
             raise ConfigError(f"dataset.name is {config.name}, which has no loader.")
+    problems = _encodable(problems, left_out)
     if not problems:
         listed = ", ".join(f"{reason}: {count}" for reason, count in left_out.items())
         raise DataError(
             f"dataset={config.name} has no problem ({listed or 'the data is empty'}): correct "
             "dataset.path or the selection."
         )
+    _check_ids(problems)
     if config.near_duplicate_threshold is not None:
         problems, dropped = drop_near_duplicates(problems, config.near_duplicate_threshold)
         left_out["near-duplicate of a test problem"] += len(dropped)
     return Dataset(problems=choose_problems(problems, config), left_out=+left_out)
+
+
+def _encodable(problems: Sequence[Problem], left_out: Counter[str]) -> list[Problem]:
+    """Without those that hold half a character, which no file and no process could be given."""
+    kept = [problem for problem in problems if _is_encodable(problem)]
+    if dropped := len(problems) - len(kept):
+        left_out["half a character (a lone surrogate)"] += dropped
+    return kept
+
+
+def _is_encodable(problem: Problem) -> bool:
+    try:
+        to_json(problem).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_ids(problems: Sequence[Problem]) -> None:
+    """Raises: DataError: two problems, perhaps of two splits, have one id."""
+    [(task_id, count)] = Counter(problem.task_id for problem in problems).most_common(1)
+    if count > 1:
+        raise DataError(
+            f"{count} problems have the id {task_id}: give each one an id of its own, also across "
+            "splits."
+        )
 
 
 def check_split(dataset: Dataset, config: DatasetConfig, split: str) -> None:
@@ -64,7 +92,8 @@ def check_split(dataset: Dataset, config: DatasetConfig, split: str) -> None:
     if any(problem.split == split for problem in dataset.problems):
         return
     listed = ", ".join(f"{reason}: {count}" for reason, count in dataset.left_out.items())
-    if isinstance(config, MBPPDatasetConfig) and (ids := config.id_ranges().get(split)):
+    ids = config.id_ranges().get(split) if isinstance(config, MBPPDatasetConfig) else None
+    if ids and not dataset.left_out:
         raise DataError(
             f"dataset={config.name} has no {split} problem with a task id in {ids[0]}…{ids[1]}: "
             f"correct dataset.{split}_ids or dataset.path."

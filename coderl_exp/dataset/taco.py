@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from coderl_exp.config import TACODatasetConfig
 from coderl_exp.dataset.rows import dataset_rows
-from coderl_exp.dataset.selection import choose_tests
+from coderl_exp.dataset.selection import SPLITS, choose_tests
 from coderl_exp.dataset.splits import seeded_split
 from coderl_exp.errors import DataError
 from coderl_exp.io_tests import InputOutput, read_input_output
@@ -86,7 +86,7 @@ def _with_validation(problems: list[Problem], config: TACODatasetConfig) -> list
 def read_taco_row(row: Row, config: TACODatasetConfig) -> Problem | LeftOut:
     """A problem, or why there is none."""
     origin = _origin(row)
-    if reason := _unwanted(origin, config):
+    if reason := _unusable(row) or _unwanted(origin, config):
         return LeftOut(where=row.where, reason=reason)
     try:
         content = read_input_output(row, row.where)
@@ -107,6 +107,13 @@ def _unwanted(origin: Origin, config: TACODatasetConfig) -> str:
     return ""
 
 
+def _unusable(row: Row) -> str:
+    if row.split not in (None, *SPLITS):
+        return "another split"
+    question = row.columns.get("question")
+    return "" if isinstance(question, str) and question.strip() else "no question"
+
+
 def _is_wanted(content: InputOutput, config: TACODatasetConfig) -> bool:
     kind = "stdin" if content.function is None else "function"
     return config.interface.name in ("all", kind)
@@ -114,7 +121,7 @@ def _is_wanted(content: InputOutput, config: TACODatasetConfig) -> bool:
 
 def _problem(row: Row, content: InputOutput, origin: Origin, config: TACODatasetConfig) -> Problem:
     task_id = _task_id(row, config)
-    sizes = [len(json.dumps(pair)) for pair in content.pairs]
+    sizes = [len(json.dumps(pair, default=str)) for pair in content.pairs]
     kept = choose_tests(sizes, config, task_id)
     content = replace(content, pairs=tuple(content.pairs[i] for i in kept))
     is_stdin = content.function is None
@@ -150,7 +157,9 @@ def _references(row: Row, limit: int | None) -> Iterator[str]:
     source = row.columns.get("solutions") or []
     try:
         solutions = json.loads(source) if isinstance(source, str) else source
-    except ValueError:
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(solutions, list):
         return
     texts = [s.replace("\r\n", "\n") for s in solutions if isinstance(s, str) and s.strip()]
     yield from list(dict.fromkeys(texts))[:limit]
@@ -176,14 +185,14 @@ def _listed(value: object) -> list[str]:
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return []
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _seconds(text: str) -> float | None:
     """`1.0 seconds`, `2 sec`, `500 ms`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|milli\w*|s|sec\w*)\.?\s*", text.lower())
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d+)?)\s*(ms|milli\w*|s|sec\w*)\.?\s*", text.lower())
     if match is None:
         return None
     return float(match[1]) * (1e-3 if match[2].startswith("m") else 1.0)
@@ -191,7 +200,7 @@ def _seconds(text: str) -> float | None:
 
 def _megabytes(text: str) -> float | None:
     """`256.0 megabytes`, `64 MB`, `1 GB`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([bkmg])\w*\.?\s*", text.lower())
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([bkmg])\w*\.?\s*", text.lower())
     return None if match is None else float(match[1]) * _MEGABYTES[match[2]]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from coderl_exp.dataset import load_dataset
 from coderl_exp.dataset.taco import load_taco
@@ -16,6 +21,17 @@ from coderl_exp.sandbox import make_judge
 from coderl_exp.sandbox.programs import program_for
 from tests.conftest import sandbox_config
 from tests.dataset.taco import COLUMNS, FIXTURE, config, loaded, row, rows, write_rows
+
+
+def folder(path: Path, **rows_of: list[dict[str, object]]) -> Path:
+    for split, found in rows_of.items():
+        write_rows(path / f"{split}-0.jsonl", found)
+    return path
+
+
+def tasks(count: int, name: str, **fields: object) -> list[dict[str, object]]:
+    questions = [f"{name} number {n} is to be done." for n in range(count)]
+    return [row(["1"], ["1"], question=question, **fields) for question in questions]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +147,104 @@ def test_solutions_are_distinct_and_limited(tmp_path: Path) -> None:
     solutions = ["a = 1", "a = 1", "b = 2", "c = 3"]
     found = one(tmp_path, "dataset.max_references=2", solutions=solutions, **fields)
     assert found.references == ("a = 1", "b = 2")
+
+
+def test_the_splits_of_the_data_are_kept_and_validation_is_drawn_from_train(
+    tmp_path: Path,
+) -> None:
+    path = folder(tmp_path, train=tasks(60, "this"), test=tasks(30, "that"))
+    found = load_dataset(config(path, "dataset.validation_fraction=0.3")).problems
+    counts = Counter(p.split for p in found)
+    assert counts["test"] == 30
+    assert counts["train"] + counts["validation"] == 60
+    assert counts["validation"] > 0
+    assert {p.task_id for p in found if p.split == "test"} == {f"taco/test-{n}" for n in range(30)}
+
+
+def test_a_validation_split_of_the_data_is_kept(tmp_path: Path) -> None:
+    path = folder(
+        tmp_path, train=tasks(20, "this"), validation=tasks(1, "that"), test=tasks(1, "the")
+    )
+    found = load_dataset(config(path, "dataset.validation_fraction=0.9")).problems
+    assert Counter(p.split for p in found) == {"train": 20, "validation": 1, "test": 1}
+
+
+def test_near_duplicates_of_the_test_split_leave_train_and_are_counted(tmp_path: Path) -> None:
+    words = " ".join(f"word{n}" for n in range(100))
+    path = folder(
+        tmp_path,
+        train=[row(["1"], ["1"], question=f"{words} and more"), *tasks(3, "this")],
+        test=[row(["1"], ["1"], question=words)],
+    )
+    few = "dataset.validation_fraction=0"
+    dataset = load_dataset(config(path, few))
+    assert [p.task_id for p in dataset.problems if p.split == "train"] == [
+        f"taco/train-{n}" for n in (1, 2, 3)
+    ]
+    assert dataset.left_out == {"near-duplicate of a test problem": 1}
+    kept = load_dataset(config(path, few, "dataset.near_duplicate_threshold=null"))
+    assert len(kept.problems) == 5
+
+
+def test_one_id_for_two_problems_is_refused(tmp_path: Path) -> None:
+    path = folder(tmp_path, train=tasks(3, "this", id=7)[:1], test=tasks(1, "that", id=7))
+    with pytest.raises(DataError, match="2 problems have the id taco/7"):
+        load_dataset(config(path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"question": " "}, "no question"),
+        ({"question": None}, "no question"),
+        ({"question": "half of a pair: \ud800"}, "half a character (a lone surrogate)"),
+        ({"input_output": json.dumps({"inputs": ["\ud800"], "outputs": ["1"]})},
+         "half a character (a lone surrogate)"),
+        ({"input_output": {"inputs": [1], "outputs": ["1"]}}, "malformed tests"),
+    ],
+)  # fmt: skip
+def test_a_row_that_nothing_can_be_made_of_is_left_out(
+    columns: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [tasks(1, "bad")[0] | columns, *tasks(3, "this")])
+    dataset = load_dataset(config(path))
+    assert len(dataset.problems) == 3
+    assert dataset.left_out == {reason: 1}
+
+
+def test_a_split_of_another_name_is_left_out(tmp_path: Path) -> None:
+    import datasets
+
+    splits = {name: datasets.Dataset.from_list(tasks(2, name)) for name in ("train", "test", "dev")}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    dataset = load_dataset(config(tmp_path / "saved"))
+    assert len(dataset.problems) == 4
+    assert dataset.left_out == {"another split": 2}
+
+
+@pytest.mark.parametrize("value", [b"1", date(2020, 1, 1), Decimal("1.5")])
+def test_values_that_json_does_not_have_are_no_tests(value: object, tmp_path: Path) -> None:
+    contents = [{"inputs": [value], "outputs": ["1"]},
+                {"inputs": [[value]], "outputs": [value], "fn_name": "f"}]  # fmt: skip
+    for content in contents:
+        file = tmp_path / "rows.parquet"
+        table = pa.Table.from_pylist([tasks(1, "bad")[0] | {"input_output": content}])
+        parquet.write_table(table, file)
+        left_out: Counter[str] = Counter()
+        assert load_taco(config(file), left_out) == []
+        assert left_out == {"malformed tests": 1}
+
+
+@pytest.mark.parametrize("value", ["5", '"abc"', '{"python": "x"}', "[" * 10**5, "print(1)", None])
+def test_solutions_that_are_no_list_are_none(value: object, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [tasks(1, "this")[0] | {"solutions": value}])
+    [problem] = load_taco(config(path), Counter())
+    assert problem.references == ()
+
+
+def test_tags_that_are_no_list_are_none(tmp_path: Path) -> None:
+    for tags in ("{[]: 1}", "[" * 10**5, "\0", "5"):
+        assert one(tmp_path, inputs=["1"], outputs=["1"], tags=tags).origin.tags == ()
 
 
 def test_the_longest_tests_go_but_never_the_first(tmp_path: Path) -> None:
