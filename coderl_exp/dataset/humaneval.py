@@ -47,14 +47,14 @@ def _problem(row: Row, config: HumanEvalDatasetConfig) -> Problem:
         starter_code=prompt,
         references=(reference,),
         tests=tuple(tests[i] for i in kept),
-        setup_code=_helpers(prompt, entry_point),
+        setup_code=_helpers(prompt, entry_point, row.where),
         num_visible_tests=0,
     )
 
 
-def _helpers(prompt: str, entry_point: str) -> str:
+def _helpers(prompt: str, entry_point: str, where: str) -> str:
     """What the prompt imports and defines beside the function: tests use it too."""
-    body = parse_python(prompt, "prompt").body
+    body = parse_python(prompt, f"{where}: prompt").body
     return "\n".join(
         ast.unparse(node)
         for node in body
@@ -72,6 +72,8 @@ def _tests(script: str, entry_point: str, where: str) -> list[str]:
     others = [node for node in body if node is not check and not _says_nothing(node)]
     if others or not all(isinstance(node, ast.Assert) for node in asserts):
         return [f"{script}\n\ncheck({entry_point})\n"]
+    if not asserts:
+        raise DataError(f"{where}: its check(candidate) asserts nothing, so nothing can be judged.")
     name = check.args.args[0].arg
     return [ast.unparse(_Renamed(name, entry_point).visit(node)) for node in asserts]
 

@@ -23,6 +23,7 @@ from coderl_exp.io_tests import close
 from coderl_exp.json_rows import Row
 from coderl_exp.records import Problem
 
+_OPTION = "dataset.plus"
 _FLOAT_TOLERANCE = 1e-6
 """What EvalPlus allows for floats where the script says 0."""
 
@@ -33,8 +34,9 @@ def plus_tests(source: str, problems: Mapping[str, Problem]) -> dict[str, tuple[
     Raises:
         DataError: the data cannot be read or is not MBPP+.
     """
-    rows = rows_at(project_path(source)) if _is_path(source) else hub_rows(source, None)
-    numbers = {int(task_id.split("/")[1]): task_id for task_id in problems}
+    path = project_path(source)
+    rows = rows_at(path, _OPTION) if _is_path(source) else hub_rows(source, None, _OPTION)
+    numbers = {task_id.split("/")[1]: task_id for task_id in problems}
     found = {}
     for row in rows:
         if "plus_input" in row.columns:
@@ -42,9 +44,9 @@ def plus_tests(source: str, problems: Mapping[str, Problem]) -> dict[str, tuple[
                 f"{row.where} is of EvalPlus' own file, which has no expected values: give "
                 "dataset.plus=evalplus/mbppplus or a file with its rows."
             )
-        number = int(str(row.column("task_id", int, str)).split("/")[-1])
-        if number in numbers:
-            problem = problems[numbers[number]]
+        task_id = str(row.column("task_id", int, str)).split("/")[-1]
+        if task_id in numbers:
+            problem = problems[numbers[task_id]]
             found[problem.task_id] = _asserts(row, str(problem.entry_point))
     return found
 
@@ -64,6 +66,8 @@ def _asserts(row: Row, entry_point: str) -> tuple[str, ...]:
     }
     call = _assertion(tree)
     match lists.get("inputs"), lists.get("results"):
+        case ast.List(elts=[]), _:
+            raise DataError(f"{row.where}: its test has no inputs, so nothing can be judged.")
         case ast.List(elts=inputs), ast.List(elts=results) if call and len(inputs) == len(results):
             pairs = zip(inputs, results, strict=True)
             return tuple(_assert(call, given, expected) for given, expected in pairs)
@@ -77,7 +81,14 @@ def _assertion(tree: ast.Module) -> list[ast.expr] | None:
     for node in ast.walk(tree):
         match node:
             case ast.For(
-                body=[ast.Expr(value=ast.Call(func=ast.Name("assertion"), args=[_, _, _] as args))]
+                body=[
+                    ast.Expr(
+                        value=ast.Call(
+                            func=ast.Name("assertion"),
+                            args=[_, _, ast.Constant(value=int() | float())] as args,
+                        )
+                    )
+                ]
             ):
                 return args
     return None

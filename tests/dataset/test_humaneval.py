@@ -50,6 +50,26 @@ def test_what_the_prompt_defines_beside_the_function_can_be_used_by_tests() -> N
     assert "def radius_of" not in loaded()[1].setup_code
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"test": "def check(candidate):\n    assert True\n"}, "asserts nothing"),
+        (
+            {"prompt": "def longest_run(x):\n", "canonical_solution": "    return 0\n"},
+            "humaneval.jsonl:1: prompt is not Python",
+        ),
+    ],
+)
+def test_a_row_that_nothing_can_be_made_of_is_named(
+    columns: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    row = json.loads(FIXTURE.read_text().splitlines()[0]) | columns
+    file = tmp_path / "humaneval.jsonl"
+    file.write_text(json.dumps(row))
+    with pytest.raises(DataError, match=message):
+        loaded(file)
+
+
 def test_references_pass_and_wrong_programs_do_not() -> None:
     problems = loaded()
     wrong = [p.starter_code + "    return None\n" for p in problems]

@@ -81,6 +81,18 @@ def test_the_entry_point_is_what_the_tests_call(tests: list[str], name: str) -> 
 def test_overlapping_splits_are_refused() -> None:
     with pytest.raises(ConfigError, match="overlap"):
         config(None, "dataset.train_ids=[50,150]")
+    with pytest.raises(ConfigError, match="overlap"):
+        config(None, "dataset.train_ids=[100,150]")
+
+
+def test_a_shown_test_that_is_not_taken_makes_none_of_the_others_shown(
+    write_dataset: Writer,
+) -> None:
+    tests = ["assert add_1(0) == 1", f"assert add_1({'1 - 1 + ' * 50}0) == 1"]
+    row = mbpp_row(1, test_list=tests, challenge_test_list=["assert add_1(9) == 10"])
+    [problem] = loaded(write_dataset([row]), "dataset.max_test_bytes=60")
+    assert problem.tests == ("assert add_1(0) == 1", "assert add_1(9) == 10")
+    assert problem.num_visible_tests == 1
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -131,6 +143,11 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(DataError, match="the data is empty"):
         loaded(path)
+
+
+def test_the_setup_code_is_kept(write_dataset: Writer) -> None:
+    [problem] = loaded(write_dataset([mbpp_row(1, test_setup_code="import math\r\nx = 1")]))
+    assert problem.setup_code == "import math\nx = 1"
 
 
 def test_the_sanitized_columns_are_read(tmp_path: Path) -> None:

@@ -124,6 +124,27 @@ def test_files_without_expected_values_are_refused(tmp_path: Path) -> None:
         loaded(tmp_path, [row])
 
 
+def test_a_script_without_inputs_is_refused(tmp_path: Path) -> None:
+    empty = SCRIPT.replace("[[1], [2**10], [-5]]", "[]").replace("[2, 1025, -4]", "[]")
+    with pytest.raises(DataError, match=r"plus\.jsonl:1: its test has no inputs"):
+        loaded(tmp_path, [plus_row(1, empty)])
+
+
+def test_a_tolerance_that_is_no_number_leaves_the_script_whole(tmp_path: Path) -> None:
+    script = SCRIPT.replace("exp, 0)", "exp, atol)")
+    assert loaded(tmp_path, [plus_row(1, script)])[1].tests[-1] == script
+
+
+def test_ids_that_are_no_numbers_are_passed_over(tmp_path: Path) -> None:
+    rows = [{**plus_row(1), "task_id": name} for name in ("Mbpp/x", "Mbpp/1")]
+    assert len(loaded(tmp_path, rows)[1].tests) == 6
+
+
+def test_a_missing_file_of_it_is_named_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dataset\.plus .*nowhere\.jsonl does not exist"):
+        loaded(tmp_path, [], f"dataset.plus={tmp_path / 'nowhere.jsonl'}")
+
+
 def test_no_problem_in_common_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no problem of the test split"):
         loaded(tmp_path, [plus_row(77)])
