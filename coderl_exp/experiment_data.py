@@ -19,6 +19,8 @@ from coderl_exp.data_audit import (
     run_audit,
 )
 from coderl_exp.dataset import Dataset, check_split, load_dataset
+from coderl_exp.dataset.selection import SPLITS
+from coderl_exp.errors import DataError
 from coderl_exp.progress import console
 from coderl_exp.prompts import with_prompts
 from coderl_exp.records import Problem, read_jsonl, to_json
@@ -47,14 +49,17 @@ class ExperimentData:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Split → digest of its problems as they were read, and of how they are audited."""
+        """Split → digest of its problems as they were read, and of how they are audited.
+
+        With few-shot prompts also of the problems that their examples come from.
+        """
         audit = self._audit_settings() if self._config.dataset.audit else None
-        return {
-            split: digest_of(
-                [audit, *(to_json(p) for p in self.dataset.problems if p.split == split)]
-            )
-            for split in ("train", "validation", "test", "prompt")
-        }
+        rows = {split: self._rows(split) for split in SPLITS}
+        examples = [*rows["prompt"], *rows["train"]] if self._config.dataset.num_shots else []
+        return {split: digest_of([audit, *examples, *rows[split]]) for split in SPLITS}
+
+    def _rows(self, split: str) -> list[str]:
+        return [to_json(problem) for problem in self.dataset.problems if problem.split == split]
 
     @cached_property
     def audit_key(self) -> StageKey | None:
@@ -113,7 +118,10 @@ def _check_tests(problem: Problem) -> None:
     setup_imports(problem.setup_code)
     for test in problem.tests:
         if isinstance(test, str) and problem.entry_point is not None:
-            plan_test(test, problem.entry_point, problem.setup_code)
+            try:
+                plan_test(test, problem.entry_point, problem.setup_code)
+            except DataError as error:
+                raise DataError(f"{problem.task_id}: {error}") from None
 
 
 def read_audits(folder: Path) -> Mapping[str, ProblemAudit]:
