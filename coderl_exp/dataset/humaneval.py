@@ -69,11 +69,11 @@ def _tests(script: str, entry_point: str, where: str) -> list[str]:
     if check is None or not check.args.args:
         raise DataError(f"{where}: its test defines no check(candidate).")
     asserts = [node for node in check.body if not _says_nothing(node)]
+    if not asserts:
+        raise DataError(f"{where}: its check(candidate) asserts nothing, so nothing can be judged.")
     others = [node for node in body if node is not check and not _says_nothing(node)]
     if others or not all(isinstance(node, ast.Assert) for node in asserts):
         return [f"{script}\n\ncheck({entry_point})\n"]
-    if not asserts:
-        raise DataError(f"{where}: its check(candidate) asserts nothing, so nothing can be judged.")
     name = check.args.args[0].arg
     return [ast.unparse(_Renamed(name, entry_point).visit(node)) for node in asserts]
 
