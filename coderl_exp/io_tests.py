@@ -79,7 +79,10 @@ class InputOutput:
 
     def _endings(self, values: Sequence[Any]) -> Iterator[list[str]]:
         if any(_has_floats(value) for value in values):
-            yield [f"{_ABOUT}{self._literal(value)}" for value in values]
+            yield [
+                f"{_ABOUT if _are_numbers(value) else '== '}{self._literal(value)}"
+                for value in values
+            ]
         yield [f"== {self._literal(value)}" for value in values]
         if any(isinstance(value, list) for value in values):
             yield [f"in ({', '.join(_as_lists_or_tuples(value))},)" for value in values]
@@ -134,12 +137,15 @@ def close(result: str, expected: str, tolerances: str) -> str:
     return f"all(math.isclose(a, b, {tolerances}) for a, b in {pairs})"
 
 
+def _are_numbers(value: Any) -> bool:
+    """A number, or a list of numbers, perhaps none."""
+    return all(isinstance(n, int | float) for n in (value if isinstance(value, list) else [value]))
+
+
 def _has_floats(value: Any) -> bool:
     """A float, or a list of numbers of which one is a float."""
     numbers = value if isinstance(value, list) else [value]
-    return all(isinstance(n, int | float) for n in numbers) and any(
-        isinstance(n, float) for n in numbers
-    )
+    return _are_numbers(value) and any(isinstance(n, float) for n in numbers)
 
 
 def _content(row: Row, where: str) -> Mapping[str, Any]:

@@ -46,9 +46,8 @@ _MEGABYTES = {"b": 2**-20, "k": 2**-10, "m": 1.0, "g": 2.0**10}
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A row that gives no problem, and why, in a word or two."""
+    """Of a row that gives no problem: why, in a word or two."""
 
-    where: str
     reason: str
 
 
@@ -87,14 +86,14 @@ def read_taco_row(row: Row, config: TACODatasetConfig) -> Problem | LeftOut:
     """A problem, or why there is none."""
     origin = _origin(row)
     if reason := _unusable(row) or _unwanted(origin, config):
-        return LeftOut(where=row.where, reason=reason)
+        return LeftOut(reason=reason)
     try:
         content = read_input_output(row, row.where)
         if not _is_wanted(content, config):
-            return LeftOut(where=row.where, reason="another interface")
+            return LeftOut(reason="another interface")
         return _problem(row, content, origin, config)
-    except DataError as error:
-        return LeftOut(where=str(error), reason="malformed tests")
+    except DataError:
+        return LeftOut(reason="malformed tests")
 
 
 def _unwanted(origin: Origin, config: TACODatasetConfig) -> str:

@@ -103,6 +103,15 @@ def test_numbers_that_are_not_whole_need_only_be_close(tmp_path: Path) -> None:
     assert problem.tests == ("assert math.isclose(tenth(2), 0.1, rel_tol=1e-06, abs_tol=1e-06)",)
 
 
+def test_among_numbers_that_are_not_whole_a_text_or_nothing_is_exact(tmp_path: Path) -> None:
+    problem = one(tmp_path, inputs=[[2], [3], [4]], outputs=[0.5, "none", None], fn_name="half")
+    assert problem.tests == (
+        "assert math.isclose(half(2), 0.5, rel_tol=1e-06, abs_tol=1e-06)",
+        "assert half(3) == 'none'",
+        "assert half(4) == None",
+    )
+
+
 def test_printed_numbers_are_compared_as_such_only_where_one_is_not_whole(
     problems: dict[int, Problem],
 ) -> None:
