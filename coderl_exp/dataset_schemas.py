@@ -73,6 +73,11 @@ class DatasetConfig:
         threshold = self.near_duplicate_threshold
         is_valid = threshold is None or 0 < threshold <= 1
         check_option(is_valid, "dataset.near_duplicate_threshold", self)
+        if self.begins_answers and self.num_shots:
+            raise ConfigError(
+                f"dataset.num_shots is {self.num_shots}, but dataset.prompt_style=evalplus has no "
+                "examples: set it to 0, or choose chat or original."
+            )
         if self.shot_ids is not None and self.num_shots > len(self.shot_ids):
             raise ConfigError(
                 f"dataset.num_shots is {self.num_shots}, but dataset.shot_ids names "

@@ -11,7 +11,7 @@ import pytest
 
 from coderl_exp.data_audit import ProblemAudit, apply_audit, audit_problems, machine, run_audit
 from coderl_exp.errors import SandboxError
-from coderl_exp.records import Problem, Program, StdinTest, Verdict, VerdictStatus
+from coderl_exp.records import Origin, Problem, Program, StdinTest, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge, make_judge
 from coderl_exp.sandbox.calibration import reference_timeouts
 from tests.conftest import make_problem, sandbox_config
@@ -128,8 +128,9 @@ def test_wrong_problems_leave_train_but_not_test() -> None:
         make_problem("m/2", "train"),
         make_problem("m/3", "test"),
         make_problem("m/4", "validation"),
+        make_problem("m/5", "prompt"),
     ]
-    statuses = ("solvable", "flaky", "quarantined", "flaky")
+    statuses = ("solvable", "flaky", "quarantined", "flaky", "quarantined")
     pairs = zip(problems, statuses, strict=True)
     audits = {problem.task_id: audit_of(problem, status) for problem, status in pairs}
     kept = apply_audit(problems, audits, sandbox_config())
@@ -168,6 +169,63 @@ def test_a_whole_programs_limit_is_for_one_run_not_for_all(judge: Judge) -> None
     assert verdict.usage is not None
     audit = audited(problem, judge)
     assert 0 < audit.cpu_s < 0.5 * verdict.usage.cpu_s
+
+
+class _Scripted:
+    """Gives these verdicts, whatever it is asked; remembers what it was asked."""
+
+    def __init__(self, *statuses: str) -> None:
+        self._statuses = list(statuses)
+        self.programs: list[Program] = []
+
+    def run(self, programs: Iterator[Program]) -> Iterator[Verdict]:
+        for program in programs:
+            self.programs.append(program)
+            yield Verdict(status=VerdictStatus(self._statuses.pop(0)), tests=())
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        (("passed", "passed", "passed"), "solvable"),
+        (("passed", "passed", "wrong_answer"), "flaky"),
+        (("wrong_answer", "passed", "passed"), "flaky"),
+        (("wrong_answer", "wrong_answer", "runtime_error"), "flaky"),
+        (("wrong_answer", "wrong_answer", "wrong_answer"), "quarantined"),
+        (("timeout",), "quarantined"),
+        (("missing_entry_point",), "quarantined"),
+    ],
+)
+def test_three_runs_that_end_alike_decide(verdicts: tuple[str, ...], status: str) -> None:
+    judge = _Scripted(*verdicts)
+    audit = audited(make_problem(), judge)  # type: ignore[arg-type]
+    assert audit.status == status
+    assert audit.passing == ((0,) if status == "solvable" else ())
+    assert len(judge.programs) == len(verdicts)
+
+
+def test_another_reading_counts_only_where_a_solution_passes_it() -> None:
+    problem = make_problem(readings=(("assert double(1) == [2]",), ("assert double(1) == (2,)",)))
+    wrong, right = ["wrong_answer"] * 3, ["passed"] * 3
+    for verdicts, reading in ((right, 0), (wrong + right, 1), (wrong * 2 + right, 2)):
+        audit = audited(problem, _Scripted(*verdicts))  # type: ignore[arg-type]
+        assert (audit.status, audit.reading) == ("solvable", reading)
+    audit = audited(problem, _Scripted(*wrong * 3))  # type: ignore[arg-type]
+    assert (audit.status, audit.reading) == ("quarantined", 0)
+
+
+@pytest.mark.parametrize(("own_s", "patience_s"), [(None, 10), (1.0, 10), (4.0, 20), (100.0, 60)])
+def test_a_solution_may_take_several_times_the_datasets_own_limit(
+    own_s: float | None, patience_s: float
+) -> None:
+    judge = _Scripted("timeout")
+    audited(make_problem(origin=Origin(time_limit_s=own_s)), judge)  # type: ignore[arg-type]
+    assert [program.timeout_s for program in judge.programs] == [patience_s]
+
+
+def test_what_no_audit_has_timed_may_take_the_datasets_own_limit_too(judge: Judge) -> None:
+    problem = make_problem(origin=Origin(time_limit_s=50.0))
+    assert reference_timeouts(judge, [problem], sandbox_config()) == {"mini/1": 50.0}
 
 
 class _Broken:

@@ -167,6 +167,11 @@ def test_training_on_begun_answers_is_refused() -> None:
     assert config("dataset.prompt_style=evalplus").begins_answers
 
 
+def test_examples_in_a_style_that_has_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="evalplus has no examples"):
+        config("dataset.prompt_style=evalplus", "dataset.num_shots=1")
+
+
 def three() -> list[Problem]:
     return [
         make_problem("mini/2", "prompt", text="Shot two."),
