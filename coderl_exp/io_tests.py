@@ -10,6 +10,7 @@ import json
 import keyword
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ def _function_name(content: Mapping[str, Any], where: str) -> str | None:
         return None
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise DataError(f"{where}: its fn_name {str(name)[:80]!r} is no name of a function.")
-    return name
+    return unicodedata.normalize("NFKC", name)  # as Python's parser does
 
 
 def _text(value: Any, where: str) -> str:

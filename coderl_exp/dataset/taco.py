@@ -20,6 +20,7 @@ from coderl_exp.config import TACODatasetConfig
 from coderl_exp.dataset.rows import dataset_rows
 from coderl_exp.dataset.selection import SPLITS, choose_tests
 from coderl_exp.dataset.splits import seeded_split
+from coderl_exp.entry_points import parse_python
 from coderl_exp.errors import DataError
 from coderl_exp.io_tests import InputOutput, read_input_output
 from coderl_exp.json_rows import Row
@@ -125,6 +126,9 @@ def _problem(row: Row, content: InputOutput, origin: Origin, config: TACODataset
     content = replace(content, pairs=tuple(content.pairs[i] for i in kept))
     is_stdin = content.function is None
     readings = () if is_stdin else content.readings()
+    for reading in readings:
+        for test in reading:
+            parse_python(test, row.where)
     tests = content.runs() if is_stdin else readings[0]
     text = row.column("question", str)
     return Problem(

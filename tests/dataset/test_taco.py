@@ -22,6 +22,9 @@ from coderl_exp.sandbox.programs import program_for
 from tests.conftest import sandbox_config
 from tests.dataset.taco import COLUMNS, FIXTURE, config, loaded, row, rows, write_rows
 
+DEEP = json.loads("[" * 300 + "]" * 300)
+"""More brackets than Python's parser takes."""
+
 
 def folder(path: Path, **rows_of: list[dict[str, object]]) -> Path:
     for split, found in rows_of.items():
@@ -210,6 +213,7 @@ def test_one_id_for_two_problems_is_refused(tmp_path: Path) -> None:
         ({"input_output": json.dumps({"inputs": ["\ud800"], "outputs": ["1"]})},
          "half a character (a lone surrogate)"),
         ({"input_output": {"inputs": [1], "outputs": ["1"]}}, "malformed tests"),
+        ({"input_output": {"inputs": [[DEEP]], "outputs": [1], "fn_name": "f"}}, "malformed tests"),
     ],
 )  # fmt: skip
 def test_a_row_that_nothing_can_be_made_of_is_left_out(
@@ -219,6 +223,10 @@ def test_a_row_that_nothing_can_be_made_of_is_left_out(
     dataset = load_dataset(config(path))
     assert len(dataset.problems) == 3
     assert dataset.left_out == {reason: 1}
+
+
+def test_a_name_is_read_as_python_reads_it(tmp_path: Path) -> None:
+    assert one(tmp_path, inputs=[[2]], outputs=[4], fn_name="\uff46").entry_point == "f"
 
 
 def test_a_split_of_another_name_is_left_out(tmp_path: Path) -> None:
