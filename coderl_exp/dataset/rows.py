@@ -15,7 +15,7 @@ from coderl_exp.config import DatasetConfig, project_path
 from coderl_exp.errors import DataError
 from coderl_exp.json_rows import Row, read_rows
 
-SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "test": "test"}
+_SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "test": "test"}
 """How a file's name begins → its split."""
 _JSON = (".json", ".jsonl")
 _FORMS = (*_JSON, ".parquet", ".arrow")
@@ -61,15 +61,19 @@ def _folder_rows(path: Path) -> Iterator[Row]:
         (file, split)
         for file in sorted(path.iterdir())
         if file.suffix in _FORMS
-        and (split := next((s for name, s in SPLITS.items() if file.name.startswith(name)), None))
+        and (
+            split := next(
+                (s for name, s in _SPLIT_NAMES.items() if file.name.startswith(name)), None
+            )
+        )
     ]
     if not files:
         raise DataError(
             f"dataset.path {path} has no data: give a file, a folder made by save_to_disk, or one "
-            f"with files ({_listed()}) whose names begin with {', '.join(SPLITS)}."
+            f"with files ({_listed()}) whose names begin with {', '.join(_SPLIT_NAMES)}."
         )
     says_split = {split for _, split in files} != {"train"}
-    numbers = dict.fromkeys(SPLITS.values(), 0)
+    numbers = dict.fromkeys(_SPLIT_NAMES.values(), 0)
     for file, split in files:
         for row in _file_rows(file):
             yield replace(row, number=numbers[split], split=split if says_split else None)
@@ -107,7 +111,7 @@ def _split_rows(where: str, splits: Mapping[str, Iterable[Any]]) -> Iterator[Row
     """Rows of named splits, which `datasets` maps from disk and never holds in memory whole."""
     says_split = set(splits) != {"train"}
     for name, rows in splits.items():
-        split = SPLITS.get(name, name) if says_split else None
+        split = _SPLIT_NAMES.get(name, name) if says_split else None
         for row in _numbered(Path(where) / name, rows):
             yield replace(row, split=split)
 
