@@ -39,7 +39,7 @@ class DatasetConfig:
     hub_config: str | None = MISSING
     """The configuration of the hub's dataset; null for its default."""
     max_problems: int | None = MISSING
-    """At most this many problems per split; null for all."""
+    """At most this many problems per split, examples aside; null for all."""
     selection_seed: int | None = MISSING
     """Draws `max_problems` and `max_tests` at random; null takes the first."""
     max_tests: int | None = MISSING

@@ -97,12 +97,15 @@ def test_guessed_entry_point(tmp_path: Path) -> None:
     assert {p.entry_point for p in problems} == {"main"}
 
 
-def test_ignored_setup_code(judge: Judge) -> None:
+def test_ignored_setup_code(judge: Judge, tmp_path: Path) -> None:
     """Tests that need it failed every program."""
-    problem = make_problem(
-        setup_code="import math\nclass Pair:\n    value = 21\n",
-        tests=("assert double(Pair().value) == 42", "assert math.isclose(double(0.5), 1.0)"),
+    tests = ["assert add_1(Pair().value) == 22", "assert math.isclose(add_1(0.5), 1.5)"]
+    setup = "import math\r\nclass Pair:\r\n    value = 21\r\n"
+    path = write_rows(
+        tmp_path / "data.jsonl", [mbpp_row(1, test_setup_code=setup, test_list=tests)]
     )
+    options = compose_config("dataset=mini", f"dataset.path='{path}'", "stages=[baseline]").dataset
+    [problem] = load_dataset(options).problems
     assert passes(judge, problem, problem.reference)
 
 

@@ -13,14 +13,15 @@ SPLITS = ("train", "validation", "test", "prompt")
 
 
 def choose_problems(problems: Sequence[Problem], config: DatasetConfig) -> list[Problem]:
-    """At most `max_problems` of each split, in their order, train first.
+    """At most `max_problems` of each split but `prompt`, in their order, train first.
 
     With a `selection_seed` they are drawn at random; else they are the first.
     """
     chosen: list[Problem] = []
     for split in SPLITS:
         found = [problem for problem in problems if problem.split == split]
-        size = min(config.max_problems or len(found), len(found))
+        limit = None if split == "prompt" else config.max_problems
+        size = min(limit or len(found), len(found))
         chosen += [found[i] for i in _chosen(range(len(found)), size, config, split)]
     return chosen
 

@@ -55,6 +55,12 @@ def test_max_problems_keeps_the_first_of_each_split(write_dataset: Writer) -> No
     assert [p.task_id for p in problems] == ["mini/101", "mini/102", "mini/1", "mini/2"]
 
 
+def test_max_problems_leaves_the_examples_of_few_shot_prompts(write_dataset: Writer) -> None:
+    path = write_dataset([mbpp_row(i) for i in (1, 2, 101, 102, 201, 202)])
+    problems = loaded(path, "dataset.max_problems=1", "dataset.prompt_ids=[201,202]")
+    assert [p.task_id for p in problems] == ["mini/101", "mini/1", "mini/201", "mini/202"]
+
+
 def test_challenge_tests_decide_but_are_not_shown(write_dataset: Writer) -> None:
     challenge = ["assert add_1(10**9) == 10**9 + 1"]
     path = write_dataset([mbpp_row(1, challenge_test_list=challenge), mbpp_row(101)])
