@@ -106,12 +106,13 @@ def split_variance(num_passed: Matrix, num_candidates: int) -> VarianceParts | N
     )
 
 
-def replicate_interval(values: Matrix) -> Estimate:
+def replicate_interval(values: Matrix, lowest: float = -1.0) -> Estimate:
     """The mean over seeds and problems of a (seeds × problems) matrix, for new seeds and problems.
 
     Both are random: the variance of the mean is (MS problem + MS seed − MS rest) / cells, with
     Satterthwaite's degrees of freedom (https://doi.org/10.2307/3002019). One seed: the bootstrap
-    over problems, which says nothing about other seeds.
+    over problems, which says nothing about other seeds. Cut off at `lowest` and 1, beyond which no
+    mean can be: 0 for pass rates, −1 for their differences.
     """
     num_seeds, num_problems = values.shape
     if num_seeds < 2 or num_problems < 2:
@@ -127,8 +128,9 @@ def replicate_interval(values: Matrix) -> Estimate:
     if combined == 0:
         return Estimate(mean=mean, low=mean, high=mean)
     degrees = combined**2 / float((squares**2 / freedom).sum())
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, max(degrees, 1.0)) * np.sqrt(combined / values.size)
-    return Estimate(mean=mean, low=mean - float(half), high=mean + float(half))
+    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, max(degrees, 1.0)))
+    half = quantile * (combined / values.size) ** 0.5
+    return Estimate(mean=mean, low=max(lowest, mean - half), high=min(1.0, mean + half))
 
 
 def _mean_squares(values: Matrix) -> tuple[float, float, float]:

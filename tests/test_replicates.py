@@ -112,6 +112,13 @@ def test_the_interval_over_seeds_holds_the_truth_for_new_seeds(num_seeds: int) -
     assert np.mean(alone) < 0.8, "one seed's interval does not know that seeds vary"
 
 
+def test_an_interval_does_not_leave_what_is_possible() -> None:
+    rates = np.array([[0.9] * 20, [0.1] * 20])
+    for lowest in (-1.0, 0.0):
+        interval = replicate_interval(rates, lowest)
+        assert (interval.low, interval.high) == (lowest, 1.0)
+
+
 def test_one_seed_has_the_interval_over_problems() -> None:
     rates = simulate(np.random.default_rng(2), 1, 20) / 8
     assert replicate_interval(rates) == mean_interval(rates[0].tolist())

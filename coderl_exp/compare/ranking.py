@@ -45,6 +45,8 @@ class Group:
     """(seeds × problems)."""
     changes: Matrix | None
     """Trained less base model in pass@k, of the same shape; None: not both were evaluated."""
+    lowest: float
+    """That a value can be: 0, or −1 for a change."""
 
 
 def parse_metric(text: str | None, runs: Sequence[Run]) -> Metric:
@@ -122,7 +124,8 @@ def _group(name: str, runs: list[Run], problems: Sequence[str], metric: Metric) 
         before = np.array([_scores(run.before, problems, metric.k) for run in runs])
         changes = after - before
     values = changes if metric.is_change and changes is not None else after
-    return Group(name=name, runs=tuple(runs), values=values, changes=changes)
+    lowest = -1.0 if metric.is_change else 0.0
+    return Group(name=name, runs=tuple(runs), values=values, changes=changes, lowest=lowest)
 
 
 def _replicate(run: Run) -> Replicate:
@@ -229,7 +232,7 @@ def _row(
         seeds=tuple(run.seed for run in group.runs),
         method=group.runs[0].method,
         is_trained=bool(group.runs[0].after),
-        value=interval if is_single else replicate_interval(group.values),
+        value=interval if is_single else replicate_interval(group.values, group.lowest),
         by_seed=dict(sorted((run.seed, mean) for run, mean in by_seed)),
         variance=_variance(group.runs),
         comparison=comparison,
