@@ -112,7 +112,13 @@ def _run_hydra() -> None:
     compose_and_run: Any = hydra.main(
         version_base="1.3", config_path=str(PROJECT_ROOT / "conf"), config_name="config"
     )(_task)
-    compose_and_run()
+    try:
+        compose_and_run()
+    except (KeyboardInterrupt, Terminated):
+        for launched in SweepLauncher.launched:
+            resume = f"python -m coderl_exp resume={launched.sweep.folder}"
+            print(f"`{resume}` goes on with the sweep", file=sys.stderr, flush=True)
+        raise
     if _failures:
         raise _failures.pop()
     if SweepLauncher.launched:
