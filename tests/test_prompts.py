@@ -210,6 +210,12 @@ def test_examples_from_train_are_not_trained_on() -> None:
     assert [p.split for p in found] == ["prompt", "test"]
 
 
+def test_a_problem_without_a_solution_is_no_example() -> None:
+    unsolved, *others = three()
+    found = with_prompts([replace(unsolved, references=()), *others], config("dataset.num_shots=1"))
+    assert "Shot three." in found[-1].prompt[0].content
+
+
 def test_too_few_examples_are_refused() -> None:
     with pytest.raises(ConfigError, match="have 2 solved examples"):
         with_prompts(three()[:2] + three()[3:], config("dataset.num_shots=3"))
