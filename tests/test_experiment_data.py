@@ -132,6 +132,15 @@ def test_other_examples_are_other_prompts(
     assert keys(before)["baseline.candidates"] != keys(after)["baseline.candidates"]
 
 
+@pytest.mark.parametrize("override", ["dataset.num_shots=2", "dataset.shot_ids=['102']"])
+def test_more_or_other_examples_of_the_same_data_are_other_prompts(
+    make_data: Callable[..., ExperimentData], override: str
+) -> None:
+    one = "dataset.num_shots=1"
+    before, after = keys(make_data(one)), keys(make_data(one, override))
+    assert before["baseline.candidates"] != after["baseline.candidates"]
+
+
 def test_without_examples_the_train_split_changes_nothing_of_the_baseline(
     make_data: Callable[..., ExperimentData],
 ) -> None:
