@@ -1,6 +1,7 @@
 """Random kills of a whole experiment, again and again, until it ends; then it is compared.
 
-`python -m tests.faults.campaign [KILLS] [SEED]` prints what was killed where.
+`python -m tests.faults.campaign [KILLS] [SEED] [SECONDS]` prints what was killed where; after so
+many seconds it kills no more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from tests.experiment import (
 )
 from tests.interrupting import assert_no_orphans, live_processes
 
-LONGEST_DELAY_S = 25.0
+DELAYS_S = (10.0, 10.0, 10.0, 10.0, 40.0)
+"""The longest delay before a kill, one of these: most come early, some in the last stages."""
 HANG_S = 300.0
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -60,8 +62,10 @@ def reference(root: Path, model: Path) -> tuple[dict[str, bytes], bytes]:
     return artefacts(root / "run"), adapter_weights(root / "run")
 
 
-def campaign(root: Path, model: Path, num_kills: int, seed: int) -> Tally:
-    """Kill at random until there were `num_kills`; every experiment is then let end.
+def campaign(
+    root: Path, model: Path, num_kills: int, seed: int, max_s: float = float("inf")
+) -> Tally:
+    """Kill at random until there were `num_kills`, or `max_s` are over; every experiment is let end.
 
     Raises:
         AssertionError: a wrong byte, an error that is not one line, a hang, or an orphan.
@@ -69,13 +73,17 @@ def campaign(root: Path, model: Path, num_kills: int, seed: int) -> Tally:
     expected = reference(root / "reference", model)
     random_ = random.Random(seed)
     tally = Tally()
-    while tally.num_kills < num_kills:
+    end = time.monotonic() + max_s
+
+    def is_over() -> bool:
+        return tally.num_kills >= num_kills or time.monotonic() > end
+
+    while not is_over():
         folder = root / f"experiment{tally.num_completed}"
         folder.mkdir()
         experiment = make_experiment(folder, model)
         for process in _attempts(experiment):
-            is_last = tally.num_kills >= num_kills
-            if not is_last and _disturb(experiment, process, random_, tally):
+            if not is_over() and _disturb(experiment, process, random_, tally):
                 continue
             _, stderr = process.communicate(timeout=HANG_S)
             assert process.returncode == 0, stderr
@@ -104,7 +112,7 @@ def _disturb(
 ) -> bool:
     """Kill after a random delay; False if the run had ended before, or went on nevertheless."""
     with suppress(subprocess.TimeoutExpired):
-        process.wait(random_.uniform(0.0, LONGEST_DELAY_S))
+        process.wait(random_.uniform(0.0, random_.choice(DELAYS_S)))
         return False
     status = read_status(experiment.root / "run")
     number = random_.choice(SIGNALS)
@@ -146,11 +154,12 @@ def main() -> None:
 
     num_kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    max_s = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         train_solver(model)
-        tally = campaign(Path(folder), model, num_kills, seed)
+        tally = campaign(Path(folder), model, num_kills, seed, max_s)
     for what, count in sorted(tally.kills.items()):
         print(f"{count:4}  {what}")
     print(
