@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAX_SILENCE_S = 120
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--remote-debugging-pipe", "--no-first-run", "--disable-extensions", "--hide-scrollbars",
@@ -117,6 +119,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._in], [], [], MAX_SILENCE_S)
+            assert ready, f"the browser said nothing for {MAX_SILENCE_S} s"
             data = os.read(self._in, 1 << 20)
             assert data, "the browser ended"
             self._buffer += data
