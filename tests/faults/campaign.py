@@ -65,7 +65,7 @@ def reference(root: Path, model: Path) -> tuple[dict[str, bytes], bytes]:
 def campaign(
     root: Path, model: Path, num_kills: int, seed: int, max_s: float = float("inf")
 ) -> Tally:
-    """Kill at random until there were `num_kills` or `max_s` are over; every experiment may then end.
+    """Kill at random until there were `num_kills` or `max_s` are over; then let the last one end.
 
     Raises:
         AssertionError: a wrong byte, an error that is not one line, a hang, or an orphan.
