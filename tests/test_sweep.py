@@ -10,18 +10,27 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
 from coderl_exp.errors import ConfigError, SweepError
 from coderl_exp.sweep.follow import _Follower
 from coderl_exp.sweep.jobs import Sweep, SweepJob, read_sweep, write_sweep
 from coderl_exp.sweep.queues import Place
 from coderl_exp.sweep.resume import resumed_arguments
-from coderl_exp.sweep.screen import Phase, line_of, view_finished, view_running
+from coderl_exp.sweep.screen import (
+    JobView,
+    Phase,
+    line_of,
+    table_of,
+    view_finished,
+    view_running,
+)
 from coderl_exp.sweep.status import RunState, StatusFile, is_complete, read_status, reported
 from tests.experiment import Swept, make_experiment, run_cli
 from tests.interrupting import assert_no_orphans, start, wait_for
@@ -119,6 +128,17 @@ def test_one_line_says_where_a_job_stands(tmp_path: Path) -> None:
     assert "complete, pass@1 25.0 %" in line_of(sweep, view_finished(job))
     say(job, RunState.failed, error="no pairs")
     assert line_of(sweep, view_finished(job)).endswith("failed, no pairs")
+
+
+def test_the_table_shows_brackets_as_they_are(tmp_path: Path) -> None:
+    jobs = [sweep_job(tmp_path, n, f"stages=[{s}]") for n, s in enumerate(("train", "merge"))]
+    sweep = Sweep(folder=tmp_path, arguments=(), submitted={}).with_jobs(jobs)
+    views = [JobView(job=job, phase=Phase.failed, detail="stages has ['x']") for job in jobs]
+    console = Console(file=StringIO(), width=100)
+    console.print(table_of(sweep, views))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "stages=[merge]" in shown
+    assert "stages has ['x']" in shown
 
 
 class Places:

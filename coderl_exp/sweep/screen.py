@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from coderl_exp.progress import console
@@ -119,7 +120,8 @@ def table_of(sweep: Sweep, views: Sequence[JobView]) -> Table:
         table.add_column(column, overflow="fold")
     for view in views:
         label = sweep.label(view.job)
-        table.add_row(str(view.job.number), label, view.phase.value, view.detail)
+        shown = escape(label), view.phase.value, escape(view.detail)
+        table.add_row(str(view.job.number), *shown)
     return table
 
 
