@@ -60,10 +60,10 @@ fi
 chown -R munge: /etc/munge /run/munge /var/lib/munge /var/log/munge
 chmod 400 /etc/munge/munge.key
 chmod 755 /run/munge
-pgrep -x munged >/dev/null || setpriv --reuid=munge --regid=munge --clear-groups munged
-pgrep -x slurmctld >/dev/null || slurmctld
+pgrep -x -r R,S,D munged >/dev/null || setpriv --reuid=munge --regid=munge --clear-groups munged
+pgrep -x -r R,S,D slurmctld >/dev/null || slurmctld
 # A container may have no cgroups to offer; older versions do not know how to do without.
-pgrep -x slurmd >/dev/null || slurmd -N localhost || {
+pgrep -x -r R,S,D slurmd >/dev/null || slurmd -N localhost || {
   echo "CgroupPlugin=disabled" > /etc/slurm/cgroup.conf
   slurmd -N localhost
 }
