@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import numpy as np
 from coderl_exp.analysis import analyze
 from coderl_exp.compare import compare_runs
 from coderl_exp.compare.pages import write
+from coderl_exp.memory import peak_memory_mb
 from coderl_exp.records import JudgedCandidate, read_jsonl, write_jsonl
 from coderl_exp.report import write_report
 from tests.runs import make_candidates, make_problems, make_report, write_run
@@ -92,7 +92,7 @@ def _run_part(part: str, folder: Path) -> None:
         build_report(folder)
     else:
         write(compare_runs([folder / "sweep"]), folder / "comparison")
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"peak_mb": peak_memory_mb()}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

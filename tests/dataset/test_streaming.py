@@ -16,12 +16,13 @@ from tests.dataset.taco import COLUMNS, row
 NUM_PROBLEMS, NUM_TESTS, TEST_CHARACTERS = 2_000, 100, 4_000
 
 LOAD = """
-import resource, sys
+import sys
 from coderl_exp.config import compose_config
 from coderl_exp.dataset import load_dataset
+from coderl_exp.memory import peak_memory_mb
 dataset = load_dataset(compose_config("dataset=taco", f"dataset.path='{sys.argv[1]}'").dataset)
 tests = sum(len(problem.tests) for problem in dataset.problems)
-print(len(dataset.problems), tests, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(len(dataset.problems), tests, round(peak_memory_mb()))
 """
 
 
