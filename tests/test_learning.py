@@ -35,6 +35,7 @@ def test_grpo_learns_what_was_never_rewarded(experiment: Experiment) -> None:
     assert learnt.difference.low > 0
 
 
+@pytest.mark.exhaustive
 def test_a_constant_reward_teaches_nothing(experiment: Experiment) -> None:
     learnt = learn(experiment, "constant", *GRPO_CONSTANT_REWARD)
     assert abs(learnt.difference.mean) < 0.1

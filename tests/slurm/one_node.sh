@@ -71,6 +71,7 @@ pgrep -x -r R,S,D slurmd >/dev/null || slurmd -N localhost || {
 for _ in $(seq 30); do
   if sinfo -h -o %T 2>/dev/null | grep -qE "idle|mixed|allocated"; then
     sinfo
+    timeout 60 srun -n1 true || { echo "error: the node runs no job; see /var/log/slurm/"; exit 1; }
     exit 0
   fi
   sleep 1

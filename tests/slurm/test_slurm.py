@@ -105,11 +105,12 @@ def test_a_job_that_is_preempted_in_training_ends_with_the_adapter_of_an_undistu
     assert_no_orphans(tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_a_job_that_runs_out_of_time_is_requeued_and_ends_complete(
     tmp_path: Path, solver_folder: Path
 ) -> None:
     experiment = make_experiment(tmp_path, solver_folder)
-    limits = ("launcher.timeout_min=2", "launcher.signal_delay_s=45", "method.max_steps=400")
+    limits = ("launcher.timeout_min=2", "launcher.signal_delay_s=45", "method.max_steps=1200")
     process = start(experiment, "tracking=none", *limits)
     _, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, stderr
