@@ -154,9 +154,9 @@ def render_html(summary: RunSummary) -> str:
 
 
 def _plans(before: Sequence[ProblemResult], after: Sequence[ProblemResult]) -> tuple[Plan, ...]:
-    """None where the noise cannot be estimated."""
+    """None where the noise cannot be estimated, or where these few candidates showed none."""
     noise = estimate_noise(before, after) if before and after else None
-    if noise is None:
+    if noise is None or not (noise.sampling or noise.change):
         return ()
     return plans_around(noise, len(before), min(r.num_candidates for r in (*before, *after)) or 1)
 

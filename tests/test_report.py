@@ -350,6 +350,7 @@ def test_the_report_says_what_a_larger_study_could_find() -> None:
     ]  # fmt: skip
     assert plans[0].detectable > plans[-1].detectable > 0
     assert summarize(report(evaluation([1, 2]))).plans == ()
+    assert summarize(report(evaluation([4, 0]), evaluation([4, 0]))).plans == (), "no noise: none"
 
 
 def test_copies_of_samples_have_one_digest_and_other_samples_another() -> None:
