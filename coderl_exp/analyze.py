@@ -7,10 +7,9 @@ has, adds the programs' CPU times. Bad input is one line on stderr and exit code
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -24,9 +23,8 @@ from coderl_exp.metrics import count_results, pass_at_k
 from coderl_exp.plots import lengths_plot, similarity_plot, verdict_plot
 from coderl_exp.progress import console
 from coderl_exp.records import JudgedCandidate, Usage, read_jsonl
-from coderl_exp.rendering import html_environment, markdown_environment, percent
+from coderl_exp.rendering import html_environment, markdown_environment, percent, write_pages
 from coderl_exp.statistics import Estimate, mean_interval
-from coderl_exp.store import write_atomically
 
 NAME = "analysis"
 
@@ -73,14 +71,8 @@ def analyze_file(path: Path) -> FileAnalysis:
 
 def write(found: FileAnalysis, folder: Path) -> Path:
     """Write `analysis.json`, `.md` and `.html`; returns the page."""
-    texts = {
-        "json": json.dumps(asdict(found), indent=2, allow_nan=False) + "\n",
-        "md": markdown_environment().get_template("analysis.md.j2").render(f=found),
-        "html": render_html(found),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in texts.items():
-        write_atomically(folder / f"{NAME}.{suffix}", text)
+    markdown = markdown_environment().get_template("analysis.md.j2").render(f=found)
+    write_pages(found, folder, NAME, markdown, render_html(found))
     return folder / f"{NAME}.html"
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from coderl_exp.attacked_judge import make_attacked_judge
 from coderl_exp.cli import guarded
-from coderl_exp.config import PROJECT_ROOT, Config, SandboxConfig, compose_config
+from coderl_exp.config import Config, SandboxConfig, compose_config
 from coderl_exp.contamination import REPORTED_SHARE, Overlap
 from coderl_exp.data_audit import AUDITS
 from coderl_exp.data_health import MAX_LISTED, DataHealth, data_health
@@ -49,7 +49,7 @@ def main() -> None:
 
 def _audit(config: Config) -> None:
     config = replace(config, stages=["baseline"])  # which needs no train split
-    data, store = ExperimentData(config), Store(PROJECT_ROOT / Path(config.store_dir).expanduser())
+    data, store = ExperimentData(config), Store(config.store_path)
     with _closing_judge(config.sandbox, store.root / "redteam") as make_judge:
         artefact = data.audit(store, make_judge)
     if artefact is None:

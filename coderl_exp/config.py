@@ -153,6 +153,11 @@ class Config:
             )
 
     @property
+    def store_path(self) -> Path:
+        """Where artefacts are kept; a relative `store_dir` counts from the project."""
+        return PROJECT_ROOT / Path(self.store_dir).expanduser()
+
+    @property
     def num_test_candidates(self) -> int:
         return self.evaluation.num_candidates or self.generation.num_candidates
 

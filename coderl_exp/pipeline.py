@@ -14,7 +14,7 @@ from typing import Any
 
 from coderl_exp import judging, stages
 from coderl_exp.attacked_judge import make_attacked_judge
-from coderl_exp.config import PROJECT_ROOT, Config, GRPOMethodConfig, VLLMConfig
+from coderl_exp.config import Config, GRPOMethodConfig, VLLMConfig
 from coderl_exp.data_audit import AUDITS
 from coderl_exp.errors import ConfigError
 from coderl_exp.experiment_data import ExperimentData
@@ -67,7 +67,7 @@ class Pipeline:
             ConfigError, DataError, ModelError: bad input; nothing was run or written.
         """
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
-        self.store = Store(PROJECT_ROOT / Path(config.store_dir).expanduser())
+        self.store = Store(config.store_path)
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
         check_quantisation(config.method)

@@ -5,8 +5,11 @@ Whatever a model wrote is shown as text: escaped, and with its control character
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,9 +19,21 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer, PythonLexer
 
 from coderl_exp.statistics import Estimate
+from coderl_exp.store import write_atomically
 
 CODE_STYLES = ("xcode", "github-dark")
 """Pygments styles for light and dark pages."""
+
+
+def write_pages(record: Any, folder: Path, name: str, markdown: str, html: str) -> None:
+    """Write `<name>.json` (the record, a dataclass), `.md` and `.html`, in that order.
+
+    Each appears whole or not at all.
+    """
+    numbers = json.dumps(asdict(record), indent=2, allow_nan=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (("json", numbers), ("md", markdown), ("html", html)):
+        write_atomically(folder / f"{name}.{suffix}", text)
 
 
 @cache

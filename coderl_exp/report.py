@@ -8,10 +8,8 @@ holds and from nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from markupsafe import Markup
@@ -23,7 +21,7 @@ from coderl_exp.metrics import ProblemResult, count_results, verdict_counts
 from coderl_exp.plots import curve_figures, run_figures
 from coderl_exp.power import Plan, estimate_noise, plans_around
 from coderl_exp.records import JudgedCandidate
-from coderl_exp.rendering import html_environment, markdown_environment
+from coderl_exp.rendering import html_environment, markdown_environment, write_pages
 from coderl_exp.report_data import (
     LedgerRow,
     PassAtK,
@@ -34,7 +32,6 @@ from coderl_exp.report_data import (
     non_finite_values,
     total_cost,
 )
-from coderl_exp.store import write_atomically
 from coderl_exp.training_health import curve_health
 
 __all__ = [
@@ -124,14 +121,8 @@ def _on_solvable(
 def write_report(report: RunReport, folder: Path) -> RunSummary:
     """Write `<experiment>_summary.json`, `.md` and `.html`; each appears whole or not at all."""
     summary = summarize(report)
-    texts = {
-        "json": json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
-        "md": render_markdown(summary),
-        "html": render_html(summary),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in texts.items():
-        write_atomically(folder / f"{report.experiment}_summary.{suffix}", text)
+    name = f"{report.experiment}_summary"
+    write_pages(summary, folder, name, render_markdown(summary), render_html(summary))
     return summary
 
 

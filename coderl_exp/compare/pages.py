@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from markupsafe import Markup
@@ -20,8 +18,8 @@ from coderl_exp.rendering import (
     markdown_environment,
     p_value,
     percent,
+    write_pages,
 )
-from coderl_exp.store import write_atomically
 from coderl_exp.svg import SERIES
 
 NAME = "comparison"
@@ -31,14 +29,7 @@ MAX_TABLE_ROWS = 40
 
 def write(comparison: Comparison, folder: Path) -> Path:
     """Write `comparison.json`, `.md` and `.html`; returns the page."""
-    texts = {
-        "json": json.dumps(asdict(comparison), indent=2, allow_nan=False) + "\n",
-        "md": render_markdown(comparison),
-        "html": render_html(comparison),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in texts.items():
-        write_atomically(folder / f"{NAME}.{suffix}", text)
+    write_pages(comparison, folder, NAME, render_markdown(comparison), render_html(comparison))
     return folder / f"{NAME}.html"
 
 
