@@ -75,6 +75,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     limits = f"{MAX_RATIO} times bare TRL, {MAX_JUDGE_SHARE:.0%} for judging"
     add("--check", action="store_true", help=f"exit with 1 above a limit: {limits}")
     add("--json", type=Path, metavar="FILE", help="write all measurements")
+    parser.set_defaults(trl_rollouts=True)  # a bare script has no others
     options = parser.parse_args(arguments)
     if options.steps < options.warmup + 2:
         parser.error("--steps must be at least --warmup + 2: the last step is not counted either")

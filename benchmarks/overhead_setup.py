@@ -111,6 +111,7 @@ def _grpo_sizes(options: argparse.Namespace) -> list[str]:
         "method.gradient_accumulation_steps=1",
         f"method.num_generations={options.completions}",
         f"method.max_completion_length={options.tokens}",
+        *(["+method.trainer.top_k=0"] if options.trl_rollouts else []),  # its default; see grpo.md
     ]
 
 

@@ -5,6 +5,7 @@ Nothing else differs: the process starts as the worker does, and the trainer get
 
 from __future__ import annotations
 
+from threading import Event
 from unittest.mock import patch
 
 from benchmarks.training_notes import TIMES_FILE
@@ -12,7 +13,7 @@ from coderl_exp import method, worker
 from coderl_exp.method import AnyJob, TrainingResult
 
 
-def timed_train(job: AnyJob) -> TrainingResult:
+def timed_train(job: AnyJob, stop: Event) -> TrainingResult:
     """Train as the worker does, timed."""
     from transformers import trainer
 
@@ -23,7 +24,7 @@ def timed_train(job: AnyJob) -> TrainingResult:
     for name in ("correctness", "length", "heldout"):
         setattr(Rewards, name, times.timed(getattr(Rewards, name)))
     with patch.object(trainer, "DEFAULT_CALLBACKS", [*trainer.DEFAULT_CALLBACKS, times]):
-        return method.train(job)
+        return method.train(job, stop)
 
 
 if __name__ == "__main__":

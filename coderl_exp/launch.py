@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,14 +23,16 @@ from coderl_exp.errors import ConfigError, TrainingError
 from coderl_exp.machines import find_machines
 from coderl_exp.meeting import Meeting
 from coderl_exp.method import AnyJob
-from coderl_exp.process_group import end_group, logged_since
+from coderl_exp.process_group import GRACE_VARIABLE, end_group, logged_since
 from coderl_exp.store import write_atomically
 from coderl_exp.worker import ERROR_FILE, JOB_FILE
 
 WORKER = "coderl_exp.worker"
 """The module that every training process runs."""
 POLL_INTERVAL_S = 0.5
-GRACE_S = 10.0
+_GRACE_S = 10.0
+"""From the request for a checkpoint to the end of the processes; the variable sets another."""
+_END_S = 5.0
 _ENDED_BY_CHILD = re.compile("ChildFailedError|CalledProcessError")
 """What accelerate's launcher says when a process that it started has failed for its own reasons."""
 _FULL_DISK_BYTES = 2**20
@@ -90,7 +93,8 @@ def _run(
             time.sleep(POLL_INTERVAL_S)
         on_poll()
     finally:
-        end_group(process, GRACE_S)
+        _let_checkpoint(process)
+        end_group(process, _END_S)
         assert process.stdin is not None
         process.stdin.close()
     if process.returncode:
@@ -98,6 +102,17 @@ def _run(
         if shutil.disk_usage(disk).free < _FULL_DISK_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(disk))
         raise TrainingError(_failure(job_file.parent, process.returncode, log_file, log_start))
+
+
+def _let_checkpoint(process: subprocess.Popen[bytes]) -> None:
+    """Give a training that is to end early the time to finish its step."""
+    if process.poll() is None:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(b".")
+            process.stdin.flush()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(float(os.environ.get(GRACE_VARIABLE, _GRACE_S)))
 
 
 def environment(accelerate: AccelerateConfig) -> dict[str, str]:

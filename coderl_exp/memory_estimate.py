@@ -23,6 +23,8 @@ _ADAMW_BYTES = 16
 _LOGIT_COPIES = 7
 """Float32 tensors of the vocabulary's size per token, at the loss."""
 _PROMPT_TOKENS = 300
+_SPARE_POSITIONS = 64
+"""Of the cache beyond its longest completion."""
 _RUNTIME_BYTES = 2**30
 """Python, torch and its libraries."""
 
@@ -69,7 +71,7 @@ def num_parameters(folder: Path) -> int:
 
 def generation_bytes(shape: ModelShape, config: Config) -> int:
     """Weights, and keys and values of a full batch at its longest."""
-    positions = _PROMPT_TOKENS + config.generation.max_tokens
+    positions = _PROMPT_TOKENS + config.generation.max_tokens + _SPARE_POSITIONS
     values = 2 * shape.num_layers * shape.key_value_size * positions * config.generation.batch_size
     each = _BYTES[config.model.dtype.value]
     return each * (shape.num_parameters + values) + _RUNTIME_BYTES

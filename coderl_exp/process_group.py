@@ -7,8 +7,12 @@ import re
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+GRACE_VARIABLE = "CODERL_GRACE_S"
+"""How long a training that is asked to stop may take to finish its step."""
 
 
 def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -32,16 +36,17 @@ def logged_since(log_file: Path, start: int, ignoring: re.Pattern[str]) -> list[
     return [line.strip() for line in text.splitlines() if not ignoring.search(line)]
 
 
-def die_with_starter(descriptor: int = 0) -> None:
+def die_with_starter(descriptor: int = 0, on_byte: Callable[[], None] = lambda: None) -> None:
     """Kill this process' group when the other end of the pipe `descriptor` is closed.
 
-    Nothing else may read from it.
+    `on_byte` is called, in a thread, for each byte that comes before. Nothing else may read from
+    the pipe but other processes that call this: one of them gets a byte, all see the end.
     """
-    threading.Thread(target=_wait_and_die, args=(descriptor,), daemon=True).start()
+    threading.Thread(target=_wait_and_die, args=(descriptor, on_byte), daemon=True).start()
 
 
-def _wait_and_die(descriptor: int) -> None:
+def _wait_and_die(descriptor: int, on_byte: Callable[[], None]) -> None:
     # Not `sys.stdin.read()`: its lock, held by a daemon thread, aborts the interpreter's shutdown.
     while os.read(descriptor, 1):
-        pass
+        on_byte()
     os.killpg(0, signal.SIGKILL)

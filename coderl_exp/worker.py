@@ -2,7 +2,7 @@
 
 WORK takes the place of the job's own folder; with it a job can be run again by hand.
 Launched by the pipeline, it ends when the pipeline ends: its standard input is a pipe that the
-pipeline holds open.
+pipeline holds open. A byte in that pipe asks for a checkpoint and an early end.
 A deliberate error is left in `error.txt` beside the job, for the launcher to show.
 """
 
@@ -12,10 +12,11 @@ import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 
 from coderl_exp.errors import CoderlError
 from coderl_exp.memory import keep_freed_memory
-from coderl_exp.method import read_job, train
+from coderl_exp.method import TrainingStoppedError, read_job, train
 from coderl_exp.model import silence_libraries
 from coderl_exp.process_group import die_with_starter
 from coderl_exp.store import write_json
@@ -23,11 +24,14 @@ from coderl_exp.store import write_json
 JOB_FILE = "job.json"
 RESULT_FILE = "training.json"
 ERROR_FILE = "error.txt"
+STOPPED = 143
+"""The exit code of a training that was asked to stop."""
 
 
 def main() -> None:
+    stop = Event()
     if "CODERL_LAUNCHED" in os.environ:
-        die_with_starter()
+        die_with_starter(on_byte=stop.set)
     silence_libraries()
     keep_freed_memory()
     job = read_job(Path(sys.argv[1]))
@@ -35,7 +39,10 @@ def main() -> None:
         job = replace(job, work=Path(sys.argv[2]).resolve())
         job.work.mkdir(parents=True, exist_ok=True)
     try:
-        result = train(job)
+        result = train(job, stop)
+    except TrainingStoppedError as stopped:
+        print(stopped)
+        sys.exit(STOPPED)
     except (CoderlError, OSError) as error:
         (job.work / ERROR_FILE).write_text(f"{error}\n", encoding="utf-8")
         raise

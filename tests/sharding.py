@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from torch.distributed.tensor import DTensor
@@ -15,8 +16,8 @@ from coderl_exp.store import write_json
 fit = dpo.fit
 
 
-def fit_and_tell(trainer: Any, work: Path) -> None:
-    fit(trainer, work)
+def fit_and_tell(trainer: Any, work: Path, stop: Event) -> None:
+    fit(trainer, work, stop)
     parameters = list(trainer.model.parameters())
     sharded = [p for p in parameters if isinstance(p, DTensor)]
     share = {

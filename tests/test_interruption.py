@@ -64,11 +64,12 @@ def test_a_run_killed_in_every_stage_ends_with_the_numbers_of_an_undisturbed_one
         pytest.param(signal.SIGINT, 130, "ddp", marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_signal_during_training_ends_every_process(
+def test_a_signal_during_training_ends_every_process_and_loses_no_step(
     number: int, code: int, choice: str, tmp_path: Path, solver_folder: Path
 ) -> None:
     experiment = make_experiment(tmp_path, solver_folder)
-    process = start(experiment, "method.max_steps=500", f"accelerate={choice}")
+    never_by_itself = ("method.max_steps=500", "method.save_steps=400")
+    process = start(experiment, *never_by_itself, f"accelerate={choice}")
     wait_for(in_progress(experiment, "train/*.partial/metrics.jsonl"), process)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
@@ -76,6 +77,10 @@ def test_a_signal_during_training_ends_every_process(
     assert "the same command continues" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr
     assert_no_orphans(tmp_path)
+    (work,) = (tmp_path / "store" / "train").glob("*.partial")
+    checkpoint = resume_point(work)
+    assert checkpoint is not None
+    assert checkpoint.step == read_metrics(work)[-1]["step"]
 
 
 def losses(run_dir: Path) -> list[tuple[float, float]]:

@@ -14,6 +14,9 @@ from itertools import groupby
 from coderl_exp.config import SamplingConfig, VLLMConfig
 from coderl_exp.records import Message, Problem
 
+_BATCHES_PER_UNIT = 4
+"""More keep the batch full for longer; less is lost by an interruption with fewer."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -48,12 +51,12 @@ def make_requests(problems: Sequence[Problem], num_candidates: int, seed: int) -
 def make_units(requests: Sequence[Request], config: SamplingConfig) -> list[list[Request]]:
     """What is kept, or decoded again, as a whole after an interruption.
 
-    With Transformers a batch, whose rows depend in the last bits of their logits on each other;
-    with vLLM, which forms its batches itself, the completions of one problem.
+    With Transformers some batches, whose rows depend in the last bits of their logits on each
+    other; with vLLM, which forms its batches itself, the completions of one problem.
     """
     if isinstance(config, VLLMConfig):
         return [list(group) for _, group in groupby(requests, key=lambda r: r.task_id)]
-    return make_batches(requests, config.batch_size)
+    return make_batches(requests, _BATCHES_PER_UNIT * config.batch_size)
 
 
 def make_batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:

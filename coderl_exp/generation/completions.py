@@ -5,7 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from coderl_exp.generation.batching import Request
@@ -26,14 +26,7 @@ class Completions:
     def encode(self, request: Request) -> list[int]:
         """Token ids of the chat messages, up to where the completion begins."""
         messages = [message.as_dict() for message in request.prompt]
-        has_begun = bool(answer_start(request.prompt))
-        text = self._tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=not has_begun,
-            continue_final_message=has_begun,
-        )
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return encode_chat(self._tokenizer, messages, has_begun=bool(answer_start(request.prompt)))
 
     def is_finished(self, ids: Sequence[int], request: Request) -> bool:
         """The completion so far ends with EOS or holds a stop string."""
@@ -71,6 +64,19 @@ class Completions:
         if ends:
             return text[: min(ends)], "stop"
         return text, "eos" if ended else "length"
+
+
+def encode_chat(
+    tokenizer: Any, messages: Sequence[Mapping[str, str]], *, has_begun: bool = False
+) -> list[int]:
+    """Token ids of the conversation; `has_begun`: its last message is the answer's beginning."""
+    text = tokenizer.apply_chat_template(
+        list(messages),
+        tokenize=False,
+        add_generation_prompt=not has_begun,
+        continue_final_message=has_begun,
+    )
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def find_stop(text: str, stop: str, start: int = 0) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-NUM_PRESELECTED = 256
+NUM_PRESELECTED = 64
 """Top-p sorts the largest logits only; where their mass is below top_p, it sorts them all."""
 
 
@@ -32,11 +32,14 @@ def sample_tokens(
     scaled = logits.float() / temperature
     log_mass = scaled.logsumexp(-1, keepdim=True)
     top, ids = scaled.topk(min(NUM_PRESELECTED, scaled.shape[-1]), -1)
-    chosen = _invert((top - log_mass).exp(), ids, uniform, top_p)
-    short = ((top - log_mass).exp().double().sum(-1) < top_p).nonzero().squeeze(-1)
+    probabilities = (top - log_mass).exp().double()
+    chosen = _invert(probabilities, ids, uniform, top_p)
+    mass = probabilities.sum(-1)
+    is_short = mass < top_p if top_p < 1 else uniform.to(mass.device) >= mass
+    short = is_short.nonzero().squeeze(-1)
     if len(short):
         all_sorted, all_ids = scaled[short].sort(-1, descending=True)
-        probabilities = (all_sorted - log_mass[short]).exp()
+        probabilities = (all_sorted - log_mass[short]).exp().double()
         chosen[short] = _invert(probabilities, all_ids, uniform[short], top_p)
     return chosen
 
@@ -44,12 +47,14 @@ def sample_tokens(
 def _invert(
     probabilities: torch.Tensor, ids: torch.Tensor, uniform: torch.Tensor, top_p: float
 ) -> torch.Tensor:
-    """Pick from the smallest set of tokens whose mass reaches `top_p`; rows sorted, descending."""
-    exact = probabilities.double()
-    cumulative = exact.cumsum(-1)
-    kept = (cumulative - exact) < top_p
-    mass = (exact * kept).sum(-1, keepdim=True)
-    rank = (cumulative * kept <= uniform.to(exact.device)[:, None] * mass).logical_and(kept)
+    """Pick from the smallest set of tokens whose mass reaches `top_p`; rows sorted, descending.
+
+    With 1 that is all of them, also those that `probabilities` leaves out.
+    """
+    cumulative = probabilities.cumsum(-1)
+    kept = (cumulative - probabilities) < top_p
+    mass = (probabilities * kept).sum(-1, keepdim=True) if top_p < 1 else 1.0
+    rank = (cumulative * kept <= uniform.to(kept.device)[:, None] * mass).logical_and(kept)
     rank = rank.sum(-1, keepdim=True).clamp(max=ids.shape[-1] - 1)
     rank = torch.minimum(rank, kept.sum(-1, keepdim=True) - 1)
     return ids.gather(-1, rank).squeeze(-1)

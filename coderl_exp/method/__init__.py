@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 from pydantic import TypeAdapter
 
@@ -69,17 +70,25 @@ class TrainingResult:
     """Tokens of prompts and completions that went through the trainer."""
 
 
-def train(job: AnyJob) -> TrainingResult:
-    """Run the job's method in this process; every process of a launch calls this."""
+class TrainingStoppedError(Exception):
+    """It was asked to stop before its end; from its checkpoint it can go on."""
+
+
+def train(job: AnyJob, stop: Event) -> TrainingResult:
+    """Run the job's method in this process; every process of a launch calls this.
+
+    Raises:
+        TrainingStoppedError: `stop` was set.
+    """
     match job:
         case DPOJob():
             from coderl_exp.method.dpo import train_dpo
 
-            return train_dpo(job)
+            return train_dpo(job, stop)
         case GRPOJob():
             from coderl_exp.method.grpo import train_grpo
 
-            return train_grpo(job)
+            return train_grpo(job, stop)
 
 
 def read_job(path: Path) -> AnyJob:

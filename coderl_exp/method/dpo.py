@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from threading import Event
 from typing import Any
 
 from datasets import Dataset
@@ -18,7 +19,7 @@ from coderl_exp.model import load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
 
-def train_dpo(job: DPOJob) -> TrainingResult:
+def train_dpo(job: DPOJob, stop: Event) -> TrainingResult:
     """Train, continuing from the last checkpoint in `job.work`, and write the adapter.
 
     The reference is the policy with its adapter switched off. Pairs are conversational, so that
@@ -43,7 +44,7 @@ def train_dpo(job: DPOJob) -> TrainingResult:
         peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
         callbacks=[MetricsWriter(job.work, counts_tokens_anew=True)],
     )
-    fit(trainer, job.work)
+    fit(trainer, job.work, stop)
     return TrainingResult(
         num_steps=trainer.state.global_step,
         counts={

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig
 from trl import GRPOConfig, GRPOTrainer
 
 from coderl_exp.config import RewardKind, SandboxConfig
+from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
 from coderl_exp.method import GRPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit, load_policy
+from coderl_exp.method.trainer_options import common_options, fit, load_policy, wants_fsdp
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.rewards import Rewards
@@ -32,7 +35,7 @@ _PASSED_ON_TO_VLLM = (
 )  # fmt: skip
 
 
-def train_grpo(job: GRPOJob) -> TrainingResult:
+def train_grpo(job: GRPOJob, stop: Event) -> TrainingResult:
     """Train, continuing from the last checkpoint in `job.work`, and write the adapter.
 
     Prompts are messages, so that the chat template is the generation's own.
@@ -58,8 +61,9 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
             processing_class=load_tokenizer(job.model),
             peft_config=LoraConfig(**vars(job.method.lora), task_type="CAUSAL_LM"),
             callbacks=[MetricsWriter(job.work, counts_tokens_anew=False)],
+            rollout_func=own_rollouts(job),
         )
-        fit(trainer, job.work)
+        fit(trainer, job.work, stop)
     finally:
         judge.close()
     return TrainingResult(
@@ -67,6 +71,18 @@ def train_grpo(job: GRPOJob) -> TrainingResult:
         counts={"train_problems": len(problems)},
         num_tokens=trained_tokens(job.work),
     )
+
+
+def own_rollouts(job: GRPOJob) -> Rollouts | None:
+    """None: TRL's, or vLLM's."""
+    is_sharded = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" or wants_fsdp()
+    if job.use_vllm or torch.cuda.is_available() or is_sharded:
+        return None
+    if SAMPLING_OPTIONS & set(job.method.trainer):
+        return None
+    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
+    method = job.method
+    return Rollouts(job.seed, method.max_completion_length, method.temperature, method.top_p)
 
 
 def judge_config(job: GRPOJob) -> SandboxConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from accelerate.utils import DistributedType, broadcast_object_list
 
 from coderl_exp.config import MethodConfig
 from coderl_exp.errors import TrainingError
-from coderl_exp.method import TrainJob
+from coderl_exp.method import TrainingStoppedError, TrainJob
 from coderl_exp.method.checkpoints import CHECKPOINTS, resume_point
+from coderl_exp.method.stopping import StopOnRequest
 from coderl_exp.model import load_model
 from coderl_exp.records import ModelRef
 
@@ -44,21 +46,26 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
     }
 
 
-def fit(trainer: Any, work: Path) -> None:
+def fit(trainer: Any, work: Path, stop: Event) -> None:
     """Train, continuing from the last checkpoint in `work`, and write the adapter there.
 
     The first process says which checkpoint it is: on a shared disk another may see an older state.
 
     Raises:
         TrainingError: FSDP was asked for, but the trainer would not shard.
+        TrainingStoppedError: `stop` was set; the last step that was taken is in a checkpoint.
     """
-    if _wants_fsdp() and not trainer.is_fsdp_enabled:
+    if wants_fsdp() and not trainer.is_fsdp_enabled:
         raise TrainingError(
             "accelerate=fsdp would train without sharding on this machine: choose accelerate=ddp."
         )
     checkpoint = resume_point(work)
     (path,) = broadcast_object_list([str(checkpoint.path) if checkpoint else None])
+    stopping = StopOnRequest(trainer.accelerator, stop)
+    trainer.add_callback(stopping)
     trainer.train(resume_from_checkpoint=path)
+    if stopping.has_stopped:
+        raise TrainingStoppedError(f"stopped after step {trainer.state.global_step}")
     trainer.save_model(str(work / "adapter"))
 
 
@@ -69,13 +76,14 @@ def load_policy(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
     GPU, so that with FSDP one process per machine reads the weights and sends them to the others.
     """
     state = PartialState()
-    if _wants_fsdp() and state.distributed_type is DistributedType.MULTI_CPU:
+    if wants_fsdp() and state.distributed_type is DistributedType.MULTI_CPU:
         # Accelerate has FSDP for accelerators only; on CPUs it would silently train with DDP.
         state.distributed_type = DistributedType.MULTI_GPU
     return load_model(ref, place=False, load_in_4bit=load_in_4bit)
 
 
-def _wants_fsdp() -> bool:
+def wants_fsdp() -> bool:
+    """The launch asks for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 

@@ -20,13 +20,15 @@ from typing import Any
 import psutil
 
 from coderl_exp.errors import SweepError
-from coderl_exp.process_group import end_group
+from coderl_exp.process_group import GRACE_VARIABLE, end_group
 
 JOB_VARIABLE = "CODERL_SWEEP_JOB"
 GROUP_VARIABLE = "CODERL_SWEEP_GROUP"
 _POLL_S = 0.2
-_GRACE_S = 20.0
-"""From SIGTERM to SIGKILL for a run that is told to stop."""
+GRACE_S = 20.0
+"""From SIGTERM to SIGKILL for a run that is told to stop, if its queue gives no more."""
+_AFTER_TRAINING_S = 10.0
+"""Of that, for the run itself: the rest is for its training to finish a step."""
 _PREEMPTION_S = 600.0
 """How long a cluster may take to requeue a job after its SIGTERM."""
 _TERMINATED = (128 + signal.SIGTERM, -signal.SIGTERM)
@@ -58,8 +60,8 @@ class SubmittedJob:
     gpus_are_shared = False
     """It sees the GPUs that its command saw, in place of those that submitit gave it."""
 
-    def __init__(self, command: list[str], cwd: Path, group: str) -> None:
-        self.command, self.cwd, self.group = command, cwd, group
+    def __init__(self, command: list[str], cwd: Path, group: str, grace_s: float = GRACE_S) -> None:
+        self.command, self.cwd, self.group, self.grace_s = command, cwd, group, grace_s
         self._visible_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -96,11 +98,16 @@ class SubmittedJob:
 
         process, self._process = self._process, None
         if process is not None:
-            _stop(process.pid)
+            _stop(process.pid, self.grace_s)
         return DelayedSubmission(self)
 
     def _environment(self) -> dict[str, str]:
-        environment = {**os.environ, JOB_VARIABLE: "1", GROUP_VARIABLE: self.group}
+        environment = {
+            **os.environ,
+            JOB_VARIABLE: "1",
+            GROUP_VARIABLE: self.group,
+            GRACE_VARIABLE: str(self.grace_s - _AFTER_TRAINING_S),
+        }
         if self.gpus_are_shared:
             del environment["CUDA_VISIBLE_DEVICES"]
             if self._visible_gpus is not None:
@@ -109,7 +116,7 @@ class SubmittedJob:
 
     def _end(self) -> None:
         if self._process is not None:
-            end_group(self._process, _GRACE_S)
+            end_group(self._process, self.grace_s)
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process = None
@@ -120,9 +127,9 @@ def _ignore_warnings() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-def _stop(group: int) -> None:
+def _stop(group: int, grace_s: float) -> None:
     """End a process group from within a signal handler, without the locks of `subprocess`."""
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + grace_s
     with suppress(ProcessLookupError, ChildProcessError):
         os.killpg(group, signal.SIGTERM)
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -1,0 +1,166 @@
+"""The batch that stays full: what is written in it does not depend on how it is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from trl import GRPOConfig
+
+from coderl_exp.config import compose_config
+from coderl_exp.generation import decoding
+from coderl_exp.generation.cache import ATTENTION
+from coderl_exp.generation.decoding import Decoding, Wanted, decode
+from coderl_exp.generation.reading import read_prompts
+from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
+from coderl_exp.generation.sampling import sample_tokens
+from coderl_exp.method import GRPOJob
+from coderl_exp.method.grpo import own_rollouts
+from tests.conftest import byte_tokenizer, tiny_model
+
+EOS = 2
+OPTIONS = Decoding(
+    num_rows=4,
+    max_tokens=24,
+    temperature=1.2,
+    top_p=0.95,
+    is_finished=lambda _, ids: ids[-1] == EOS or ids[-1] < 40,
+)
+
+
+def policy() -> Any:
+    model = tiny_model()
+    model.set_attn_implementation(ATTENTION)
+    return model
+
+
+def wanted(num_prompts: int = 7, num_each: int = 5) -> list[Wanted]:
+    """Prompts of different lengths, the longest not first."""
+    prompts = [(*range(50, 60 + 9 * (i % 3)), 70 + i) for i in range(num_prompts)]
+    return [
+        Wanted(prompt=prompt, seed=100 * i + j)
+        for i, prompt in enumerate(prompts)
+        for j in range(num_each)
+    ]
+
+
+def test_a_completion_is_the_same_alone_and_in_a_batch_that_is_filled_again_and_again() -> None:
+    model = policy()
+    together = decode(model, wanted(), OPTIONS)
+    alone = [decode(model, [each], OPTIONS)[0] for each in wanted()]
+    assert together == alone
+    assert len({len(ids) for ids in together}) > 3, "they end at different times"
+
+
+@pytest.mark.parametrize("spare", [1, 3])
+def test_nothing_changes_when_the_cache_runs_out_of_columns_and_moves(
+    spare: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = decode(policy(), wanted(), OPTIONS)
+    monkeypatch.setattr(decoding, "_SPARE_COLUMNS", spare)
+    assert decode(policy(), wanted(), OPTIONS) == expected
+
+
+def test_nothing_comes_from_columns_that_nobody_wrote() -> None:
+    """They are masked, but zero times NaN is NaN; torch fills what is uninitialised with NaN."""
+    expected = decode(policy(), wanted(), OPTIONS)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert decode(policy(), wanted(), OPTIONS) == expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_a_prompt_is_read_once_for_all_its_completions(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Sequence[int]] = []
+
+    def noting(model: Any, prompts: Sequence[Sequence[int]]) -> Any:
+        read.extend(prompts)
+        return read_prompts(model, prompts)
+
+    monkeypatch.setattr(decoding, "read_prompts", noting)
+    decode(policy(), wanted(num_prompts=6, num_each=9), OPTIONS)
+    assert len(read) == len(set(map(tuple, read))) == 6
+
+
+def test_prompts_are_read_in_groups_and_returned_in_their_order() -> None:
+    prompts = [tuple(40 + i % 200 for i in range(length)) for length in (900, 3, 1100, 40)]
+    read = read_prompts(policy(), prompts)
+    assert [each.length for each in read] == [900, 3, 1100, 40]
+    [alone] = read_prompts(policy(), prompts[1:2])
+    assert torch.allclose(alone.logits, read[1].logits, atol=1e-4)
+
+
+def test_every_length_is_told_as_soon_as_it_is_known() -> None:
+    told: list[int] = []
+    ids = decode(policy(), wanted(), replace(OPTIONS, on_finished=told.append))
+    assert sorted(told) == sorted(map(len, ids))
+
+
+def test_without_top_p_the_few_tokens_that_are_looked_at_first_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logits = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)).expand(400, -1)
+    uniform = torch.linspace(0, 1, 401, dtype=torch.float64)[:-1]
+    some = sample_tokens(logits, uniform, 1.0, 1.0)
+    monkeypatch.setattr("coderl_exp.generation.sampling.NUM_PRESELECTED", 3000)
+    assert torch.equal(some, sample_tokens(logits, uniform, 1.0, 1.0))
+
+
+def fake_trainer(step: int) -> Any:
+    accelerator = SimpleNamespace(unwrap_model=lambda model: model, process_index=0)
+    return SimpleNamespace(
+        processing_class=byte_tokenizer(),
+        state=SimpleNamespace(global_step=step),
+        accelerator=accelerator,
+        model=tiny_model().train(),
+        eos_token_ids={EOS},
+    )
+
+
+def prompts(count: int = 4) -> list[list[dict[str, str]]]:
+    return [[{"role": "user", "content": f"Write function {i // 2}."}] for i in range(count)]
+
+
+def test_rollouts_depend_on_the_step_and_not_on_what_was_drawn_before() -> None:
+    rollouts = Rollouts(seed=1, max_tokens=12, temperature=1.0, top_p=1.0)
+    first = rollouts(prompts(), fake_trainer(3))
+    again = Rollouts(seed=1, max_tokens=12, temperature=1.0, top_p=1.0)(prompts(), fake_trainer(3))
+    assert first == again
+    assert rollouts(prompts(), fake_trainer(3)) != first, "the second ones of a step are others"
+    assert rollouts(prompts(), fake_trainer(4)) != first
+
+
+def test_the_policy_trains_on_as_before_its_rollouts() -> None:
+    trainer = fake_trainer(0)
+    attention = trainer.model.config._attn_implementation
+    Rollouts(seed=1, max_tokens=3, temperature=1.0, top_p=1.0)(prompts(), trainer)
+    assert trainer.model.training
+    assert trainer.model.config._attn_implementation == attention
+
+
+def grpo_job(**trainer: Any) -> GRPOJob:
+    config = compose_config("method=grpo")
+    method = replace(config.method, trainer=trainer)
+    job: Any = SimpleNamespace(method=method, use_vllm=False, seed=1)
+    return job
+
+
+def test_a_sampling_option_that_these_rollouts_do_not_know_leaves_them_to_trl() -> None:
+    assert own_rollouts(grpo_job()) is not None
+    assert own_rollouts(grpo_job(top_k=20)) is None
+    assert set(GRPOConfig.__dataclass_fields__) >= SAMPLING_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")]
+)
+def test_a_policy_that_no_process_has_whole_is_left_to_trl(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert own_rollouts(grpo_job()) is None
