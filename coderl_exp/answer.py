@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from coderl_exp.rendering import p_value, percent, points
 from coderl_exp.report_data import PassAtK, RunReport
 from coderl_exp.statistics import Estimate, PairedComparison
@@ -11,10 +13,6 @@ def answer_of(report: RunReport, scores: PassAtK, num_problems: int, was_trained
     """The sentence, about the smallest k."""
     k = min(report.ks, default=1)
     before, after = scores.before.get(k), scores.after.get(k)
-    if not num_problems:
-        return (
-            "No model was evaluated on the test split in this run: it does not say how good one is."
-        )
     if before and after:
         num_tests = len(scores.comparisons)
         return _compared(report.method.upper(), k, before, after, scores.comparisons[k], num_tests)
@@ -27,6 +25,19 @@ def answer_of(report: RunReport, scores: PassAtK, num_problems: int, was_trained
             "evaluated in this run, so it shows no change."
         )
     return f"pass@{k} is undefined in this run: too many candidates are missing (see the warnings)."
+
+
+def answer_without_test(
+    ks: Sequence[int], validation: Mapping[int, Estimate], num_problems: int
+) -> str:
+    """The sentence about a run that did not evaluate on the test split."""
+    k = min(ks, default=1)
+    if k not in validation:
+        return (
+            "No model was evaluated on the test split in this run: it does not say how good one is."
+        )
+    passes = _passes(k, validation[k], num_problems, "validation")
+    return f"The trained model passes {passes}; the test split was not evaluated in this run."
 
 
 def _compared(
@@ -58,8 +69,8 @@ def _compared(
     return f"With {method}, pass@{k} went from {old} to {new}: {numbers}; {end}"
 
 
-def _passes(k: int, value: Estimate, num_problems: int) -> str:
+def _passes(k: int, value: Estimate, num_problems: int, split: str = "test") -> str:
     tries = "at the first try" if k == 1 else f"within {k} tries"
     interval = f"95 % interval {percent(value.low)} to {percent(value.high)}"
     noun = "problem" if num_problems == 1 else "problems"
-    return f"{percent(value.mean)} ({interval}) of {num_problems} test {noun} {tries}"
+    return f"{percent(value.mean)} ({interval}) of {num_problems} {split} {noun} {tries}"

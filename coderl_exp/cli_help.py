@@ -37,7 +37,7 @@ usage: python -m coderl_exp [GROUP=CHOICE …] [OPTION=VALUE …]
 """
 
 _TAIL = """\
-stages: baseline → train_gen → rl_build → train → merge → test_after → analyze
+stages: baseline → train_gen → rl_build → train → merge → [validate] → test_after → analyze
 All options with their meaning: docs/options.md"""
 
 
@@ -117,6 +117,11 @@ def _first_line(text: str) -> str:
 
 
 def _unknown_choice(group: str, name: str) -> str:
+    if (group, name) == ("hydra/sweeper", "optuna"):
+        return (
+            "a search needs Optuna's sweeper, which is not installed: "
+            "pip install -c constraints.txt -e '.[search]'."
+        )
     known = list(choices(group))
     if not known:
         return f"there is no group {group!r}: the groups are {', '.join(GROUPS)}."

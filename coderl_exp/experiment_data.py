@@ -31,9 +31,15 @@ from coderl_exp.store import Artefact, StageKey, Store, digest_of
 
 _STAGES_OF = {
     "test": {"baseline", "test_after"},
+    "validation": {"validate"},
     "train": {"train_gen", "rl_build", "train"},
 }
 """Split → the stages that need it."""
+
+
+def split_of(stage: str) -> str:
+    """The split whose problems a stage samples."""
+    return next(split for split, stages in _STAGES_OF.items() if stage in stages)
 
 
 class ExperimentData:

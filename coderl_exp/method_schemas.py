@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from coderl_exp.errors import ConfigError
-from coderl_exp.schemas import STAGES, check_option
+from coderl_exp.schemas import ON_REQUEST, STAGES, check_option
 
 
 class RewardKind(Enum):
@@ -68,7 +68,7 @@ class MethodConfig:
         check_option(self.num_train_epochs > 0, "method.num_train_epochs", self)
 
     def default_stages(self) -> tuple[str, ...]:
-        return STAGES
+        return tuple(stage for stage in STAGES if stage not in ON_REQUEST)
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ from coderl_exp.attacked_judge import make_attacked_judge
 from coderl_exp.config import Config, GRPOMethodConfig, VLLMConfig
 from coderl_exp.data_audit import AUDITS
 from coderl_exp.errors import ConfigError
-from coderl_exp.experiment_data import ExperimentData
+from coderl_exp.experiment_data import ExperimentData, split_of
 from coderl_exp.generation import Generator
 from coderl_exp.generation.vllm import VLLMGenerator, check_vllm, check_vllm_rollouts
 from coderl_exp.launch import check_launch, join_training, num_processes
@@ -43,6 +43,8 @@ LINKS = {
     "train/candidates_annotated.jsonl": ("train_gen.verdicts", judging.ANNOTATED),
     "test/candidates_baseline.jsonl": ("baseline.candidates", stages.CANDIDATES),
     "test/candidates_baseline_annotated.jsonl": ("baseline.verdicts", judging.ANNOTATED),
+    "validation/candidates.jsonl": ("validate.candidates", stages.CANDIDATES),
+    "validation/candidates_annotated.jsonl": ("validate.verdicts", judging.ANNOTATED),
     "test/candidates_after.jsonl": ("test_after.candidates", stages.CANDIDATES),
     "test/candidates_after_annotated.jsonl": ("test_after.verdicts", judging.ANNOTATED),
     "rl/nbest.jsonl": ("rl_build", stages.NBEST),
@@ -55,6 +57,13 @@ LINKS = {
     "merged_model": ("merge", stages.MERGED_MODEL),
 }
 """Names in a run's `artifacts/` folder → step and file."""
+
+EVALUATIONS = {
+    "baseline.verdicts": ("baseline", "test/evaluations_baseline.json"),
+    "validate.verdicts": ("validation", "validation/evaluations.json"),
+    "test_after.verdicts": ("after", "test/evaluations_after.json"),
+}
+"""Step → what its numbers are called, and their file in a run's `artifacts/` folder."""
 
 
 class Pipeline:
@@ -206,8 +215,8 @@ class Pipeline:
             log_rollouts(self.tracker, artefact.path)
             for row in read_metrics(artefact.path) if artefact.was_reused else ():
                 log_curve(self.tracker, row)
-        if name in ("baseline.verdicts", "test_after.verdicts"):
-            self._evaluate("baseline" if name.startswith("baseline") else "after", artefact)
+        if name in EVALUATIONS:
+            self._evaluate(*EVALUATIONS[name], artefact)
 
     def _track(self, name: str, artefact: Artefact) -> None:
         """As an artefact whose inputs lead to others by their keys: the run's lineage."""
@@ -215,7 +224,7 @@ class Pipeline:
         key, counts = manifest.key, manifest.summary.counts
         if key.stage == "generate":
             data = key.inputs["data"]
-            split = "train" if name.startswith("train_gen") else "test"
+            split = split_of(name.partition(".")[0])
             dataset = {"key": data, "name": self.config.dataset.name, "split": split}
             self.tracker.log_artefact(f"dataset-{data[:12]}", "dataset", None, dataset)
         metadata = {"key": key.digest, "step": name, "inputs": dict(key.inputs), **counts}
@@ -223,10 +232,10 @@ class Pipeline:
             f"{key.stage}-{key.digest[:12]}", key.stage, artefact.path, metadata
         )
 
-    def _evaluate(self, when: str, artefact: Artefact) -> None:
+    def _evaluate(self, when: str, name: str, artefact: Artefact) -> None:
         judged = judging.read_judged(artefact.path)
         evaluation = evaluate(judged, self.config.evaluation.ks)
-        file = self.run_dir / "artifacts" / "test" / f"evaluations_{when}.json"
+        file = self.run_dir / "artifacts" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, evaluation)
         values = {

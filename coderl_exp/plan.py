@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from coderl_exp.experiment_data import split_of
 from coderl_exp.memory_estimate import generation_bytes, model_shape, training_bytes
 from coderl_exp.pipeline import Pipeline
 from coderl_exp.step import Step
@@ -42,8 +43,7 @@ def _tokens(step: Step, pipeline: Pipeline) -> str:
     """Prompt tokens (read once per problem) and the longest possible completions."""
     if not step.name.endswith(".candidates"):
         return ""
-    split = "train" if step.stage == "train_gen" else "test"
-    problems = pipeline.steps.split(split)
+    problems = pipeline.steps.split(split_of(step.stage))
     characters = sum(len(message.content) for p in problems for message in p.prompt)
     completions = step.num_completions * pipeline.config.generation.max_tokens
     return f"{round(characters / CHARACTERS_PER_TOKEN) + completions:,}"

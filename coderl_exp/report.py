@@ -14,7 +14,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from coderl_exp.answer import answer_of
+from coderl_exp.answer import answer_of, answer_without_test
 from coderl_exp.changes import align, length_histogram, problem_changes
 from coderl_exp.examples import examples_of
 from coderl_exp.metrics import ProblemResult, count_results, verdict_counts
@@ -58,6 +58,8 @@ def summarize(report: RunReport) -> RunSummary:
     broken = tuple(c for c in changes if c.num_passed_before and not c.num_passed_after)
     num_problems = len(before or after)
     was_trained = bool(report.curves) or report.merge is not None
+    validated = count_results(report.validation)
+    validation = compute_pass_at_k(report.ks, (), validated)
     return RunSummary(
         experiment=report.experiment,
         method=report.method,
@@ -68,7 +70,11 @@ def summarize(report: RunReport) -> RunSummary:
         command=report.command,
         git_commit=report.git_commit,
         ks=tuple(report.ks),
-        answer=answer_of(report, scores, num_problems, was_trained),
+        answer=(
+            answer_of(report, scores, num_problems, was_trained)
+            if num_problems
+            else answer_without_test(report.ks, validation.after, len(validated))
+        ),
         num_problems=num_problems,
         num_candidates_before=len(report.before),
         num_candidates_after=len(report.after),
@@ -100,10 +106,17 @@ def summarize(report: RunReport) -> RunSummary:
         cost=total_cost(report.ledger),
         cost_of_this_run=total_cost([row for row in report.ledger if not row.was_reused]),
         isolation=tuple(report.isolation),
-        warnings=(*report.warnings, *scores.undefined, *non_finite_values(report.curves)),
+        warnings=(
+            *report.warnings,
+            *scores.undefined,
+            *validation.undefined,
+            *non_finite_values(report.curves),
+        ),
         versions=dict(report.versions),
         keys=dict(report.keys),
         config_yaml=report.config_yaml,
+        num_validation_problems=len(validated),
+        validation=validation.after,
     )
 
 

@@ -77,6 +77,8 @@ class RunReport:
     """None: nothing is known of the data."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What identifies the inputs: stage → key of its artefact, and digests of data and model."""
+    validation: Sequence[JudgedCandidate] = ()
+    """Validation split, merged model; empty: the stage did not run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,9 @@ class RunSummary:
     versions: Mapping[str, str]
     keys: Mapping[str, str]
     config_yaml: str
+    num_validation_problems: int = 0
+    validation: Mapping[int, Estimate] = field(default_factory=dict)
+    """k → pass@k of the merged model on the validation split."""
 
     @property
     def drawn_curves(self) -> dict[str, list[tuple[float, float]]]:

@@ -86,6 +86,7 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
         config_yaml=config_yaml,
         pairs=_pair_audit(rl_manifest),
         keys=_keys(pipeline),
+        validation=_judged(pipeline, "validate.verdicts"),
     )
 
 
@@ -167,11 +168,16 @@ def _track(pipeline: Pipeline, report: RunReport, summary: RunSummary) -> None:
     if rows:
         tracker.log_table("completions", columns, rows)
     tracker.log_html("report", html_path(pipeline))
+    tracker.save_file(html_path(pipeline).with_suffix(".json"))
 
 
 def _summary_values(summary: RunSummary) -> dict[str, float | str]:
     values: dict[str, float | str] = {"answer": summary.answer}
-    groups = (("baseline", summary.before), ("after", summary.after))
+    groups = (
+        ("baseline", summary.before),
+        ("validation", summary.validation),
+        ("after", summary.after),
+    )
     for when, estimates in groups:
         for k, estimate in estimates.items():
             values |= _interval(f"{when}/pass@{k}", estimate)

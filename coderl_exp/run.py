@@ -111,9 +111,11 @@ def _tracker(request: RunRequest) -> Tracker:
 
 
 def _objective(summary: RunSummary) -> tuple[str, float | None]:
-    """pass@1, or the smallest k there is: after training, or of the baseline alone."""
-    estimates = summary.after or summary.before
+    """pass@1, or the smallest k there is: on the validation split where that was evaluated, so that
+    a search does not choose by the test split; else after training, or of the baseline alone."""
+    estimates = summary.validation or summary.after or summary.before
     if not estimates:
         return "", None
     k = min(estimates)
-    return f"pass@{k}", estimates[k].mean
+    split = "validation " if summary.validation else ""
+    return f"{split}pass@{k}", estimates[k].mean

@@ -9,7 +9,11 @@ from omegaconf import MISSING
 
 from coderl_exp.errors import ConfigError
 
-STAGES = ("baseline", "train_gen", "rl_build", "train", "merge", "test_after", "analyze")
+STAGES = (
+    "baseline", "train_gen", "rl_build", "train", "merge", "validate", "test_after", "analyze"
+)  # fmt: skip
+ON_REQUEST = frozenset({"validate"})
+"""Stages that run only where `stages` names them."""
 
 
 LAYERS = ("network", "processes", "files", "syscalls", "limits")

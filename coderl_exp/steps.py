@@ -51,11 +51,13 @@ class ExperimentSteps:
         )
         merge = self._merge(train)
         trained, origin = self._trained(train, merge)
+        validate = self._sample_and_judge("validate", "validation", trained, (origin.name,))
         after = self._sample_and_judge("test_after", "test", trained, (origin.name,))
         judged = {"before": baseline[1], "train": train_gen[1], "after": after[1]}
         if "train_gen" not in config.method.default_stages():
             del judged["train"]
-        return (*baseline, *train_gen, rl_build, train, merge, *after, self._analyze(judged))
+        analyze = self._analyze(judged)
+        return (*baseline, *train_gen, rl_build, train, merge, *validate, *after, analyze)
 
     def _trained(self, train: Step, merge: Step) -> tuple[ModelRef, Step]:
         """What test_after evaluates, and the step that makes it; `located` says where it is."""

@@ -4,6 +4,7 @@ runs; an error if a job failed."""
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,13 +38,32 @@ def finish_sweep(launched: LaunchedSweep) -> None:
         return
     failed = show_summary(sweep, launched.logs)
     track_sweep(launched, [view_finished(job) for job in sweep.jobs])
-    compare_sweep(sweep)
+    if (winner := validated_winner(sweep)) is not None:
+        console.print(winner, soft_wrap=True, markup=False, highlight=False)
+    else:
+        compare_sweep(sweep)
     if failed:
         raise SweepError(
             f"{len(failed)} of {len(sweep.jobs)} jobs failed, as the table says; the others are "
             f"complete. `{resume}` runs only those again."
         )
     console.print(f"sweep    {sweep.folder}", soft_wrap=True)
+
+
+def validated_winner(sweep: Sweep) -> str | None:
+    """What a search found, and how to measure it; None where the validation split was not used."""
+    found = _objectives(sweep)
+    if not found or not all(name.startswith("validation") for name, _ in found.values()):
+        return None
+    best = max(found, key=lambda number: found[number][1])
+    job = next(job for job in sweep.jobs if job.number == best)
+    options = [o for o in job.overrides if not o.startswith(("experiment=", "stages="))]
+    command = shlex.join(["python", "-m", "coderl_exp", *options])
+    name, value = found[best]
+    return (
+        f"best     {sweep.label(job)}: {name} {100 * value:.1f} %, the highest of {len(found)}, "
+        f"which flatters it. On the test split: {command}"
+    )
 
 
 def compare_sweep(sweep: Sweep) -> None:
@@ -104,10 +124,19 @@ def _pass_at_k(job: SweepJob, when: str) -> dict[str, float]:
 
 def _best(sweep: Sweep) -> dict[str, float | str]:
     """The highest number; `compare` says whether it is more than chance."""
-    found = {job.number: read_status(job.run_dir) for job in sweep.jobs if job.is_complete}
-    values = {n: s.objective for n, s in found.items() if s and s.objective is not None}
-    if not values:
+    found = _objectives(sweep)
+    if not found:
         return {}
-    number = max(values, key=lambda n: values[n])
+    number = max(found, key=lambda n: found[n][1])
     best = next(job for job in sweep.jobs if job.number == number)
-    return {"best/objective": values[number], "best/options": sweep.label(best)}
+    return {"best/objective": found[number][1], "best/options": sweep.label(best)}
+
+
+def _objectives(sweep: Sweep) -> dict[int, tuple[str, float]]:
+    """Number of a complete job → the name and the value of what it measured last."""
+    found = {job.number: read_status(job.run_dir) for job in sweep.jobs if job.is_complete}
+    return {
+        number: (status.objective_name, status.objective)
+        for number, status in found.items()
+        if status is not None and status.objective is not None
+    }

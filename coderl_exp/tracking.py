@@ -8,6 +8,7 @@ is written offline.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ class Tracker(Protocol):
     def log_html(self, name: str, path: Path) -> None:
         """A self-contained page."""
 
+    def save_file(self, path: Path) -> None:
+        """A file with the run, for others to download."""
+
     def finish(self, exit_code: int = 0) -> None:
         """End the run; afterwards nothing may be logged."""
 
@@ -70,6 +74,8 @@ class NullTracker:
     ) -> None: ...
 
     def log_html(self, name: str, path: Path) -> None: ...
+
+    def save_file(self, path: Path) -> None: ...
 
     def finish(self, exit_code: int = 0) -> None: ...
 
@@ -130,6 +136,11 @@ class WandbTracker:
 
     def log_html(self, name: str, path: Path) -> None:
         self._run.log({name: self._wandb.Html(path.read_text(encoding="utf-8"), inject=False)})
+
+    def save_file(self, path: Path) -> None:
+        kept = Path(self._run.dir) / path.name
+        shutil.copyfile(path, kept)
+        self._run.save(kept, base_path=kept.parent, policy="now")
 
     def finish(self, exit_code: int = 0) -> None:
         self._run.finish(exit_code=exit_code)

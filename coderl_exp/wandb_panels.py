@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,23 +18,11 @@ from dotenv import load_dotenv
 from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.config import PROJECT_ROOT
 from coderl_exp.errors import CoderlError, ConfigError
+from coderl_exp.wandb_runs import Place, parse_place, reason_of
 
 RESULTS = ("baseline/pass@1", "after/pass@1", "delta/pass@1")
 CURVES = ("train/loss", "train/rewards/margins", "train/reward", "train/grad_norm", "train/kl")
 VERDICTS = ("after/verdict/passed", "after/verdict/wrong_answer", "after/verdict/timeout")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Runs in W&B."""
-
-    entity: str
-    project: str
-    group: str | None
-
-    @property
-    def name(self) -> str:
-        return f"coderl_exp: {self.group or 'all runs'}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,16 +43,6 @@ def _parser() -> OneLineParser:
         help="options to plot pass@1 over (learning rate and temperature)",
     )  # fmt: skip
     return parser
-
-
-def parse_place(text: str) -> Place:
-    """Raises: ConfigError: it is not ENTITY/PROJECT or ENTITY/PROJECT/GROUP."""
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError(
-            f"{text} is no place in W&B: give ENTITY/PROJECT or ENTITY/PROJECT/GROUP."
-        )
-    return Place(entity=parts[0], project=parts[1], group=parts[2] if len(parts) == 3 else None)
 
 
 def make_workspace(place: Place, swept: Sequence[str]) -> Any:
@@ -94,7 +71,7 @@ def make_workspace(place: Place, swept: Sequence[str]) -> Any:
     return workspaces.Workspace(
         entity=place.entity,
         project=place.project,
-        name=place.name,
+        name=f"coderl_exp: {place.group or 'all runs'}",
         sections=[
             workspaces.Section(name=name, panels=shown, is_open=True)
             for name, shown in sections.items()
@@ -112,9 +89,9 @@ def save(workspace: Any) -> str:
     try:
         workspace.save()
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise CoderlError(
-            f"W&B took no workspace ({reason}): it needs a network, and WANDB_API_KEY in .env."
+            f"W&B took no workspace ({reason_of(error)}): it needs a network, and WANDB_API_KEY in "
+            ".env."
         ) from error
     return str(workspace.url)
 

@@ -284,6 +284,8 @@ def test_wandb_has_one_run_per_job_in_the_sweeps_group(swept: Swept) -> None:
             assert summary[f"{when}/pass@1/low"] <= summary[f"{when}/pass@1"]
         assert any("completions" in row for row in job.history)
         assert any("report" in row for row in job.history)
+    summaries = swept.folder.glob("[02]/wandb/offline-run-*/files/*_summary.json")
+    assert len(list(summaries)) == 2, "what compare --wandb downloads"
 
 
 @pytest.mark.slow

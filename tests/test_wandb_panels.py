@@ -8,7 +8,8 @@ import pytest
 
 from coderl_exp import wandb_panels
 from coderl_exp.errors import ConfigError
-from coderl_exp.wandb_panels import main, make_workspace, parse_place
+from coderl_exp.wandb_panels import main, make_workspace
+from coderl_exp.wandb_runs import parse_place
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 needs_package = pytest.mark.skipif(

@@ -10,21 +10,32 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dotenv import load_dotenv
+
 from coderl_exp.command import OneLineParser, run_command
 from coderl_exp.compare import compare_runs
 from coderl_exp.compare.budgets import MEASURES
 from coderl_exp.compare.pages import MAX_TABLE_ROWS, NAME, terminal_table
+from coderl_exp.config import PROJECT_ROOT
+from coderl_exp.errors import ConfigError
 from coderl_exp.progress import console
+from coderl_exp.wandb_runs import download_summaries, parse_place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
+    load_dotenv(PROJECT_ROOT / ".env")
     return run_command(lambda: _compare(_parser().parse_args(arguments)))
 
 
 def _compare(options: argparse.Namespace) -> None:
+    folders = list(options.folders)
+    if options.wandb:
+        folders += download_summaries(parse_place(options.wandb), options.out / "runs")
+    if not folders:
+        raise ConfigError("give the folders of runs, or --wandb ENTITY/PROJECT/GROUP.")
     comparison = compare_runs(
-        options.folders,
+        folders,
         baseline=options.baseline,
         metric=options.metric,
         by=[key for key in options.by.split(",") if key],
@@ -48,8 +59,12 @@ def _parser() -> OneLineParser:
         description="Compare finished runs on the same test problems.",
     )
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR",
+        "folders", nargs="*", type=Path, metavar="DIR",
         help="a run's folder, or one that holds runs, such as a sweep's",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wandb", metavar="ENTITY/PROJECT[/GROUP]",
+        help="finished runs in W&B, too; their summaries are kept in DIR/runs",
     )  # fmt: skip
     parser.add_argument(
         "--baseline", metavar="RUN",

@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from coderl_exp.errors import DataError
 from coderl_exp.metrics import ProblemResult
 from coderl_exp.report_data import Cost, LedgerRow, RunSummary, total_cost
+from coderl_exp.wandb_runs import SUMMARY_SUFFIX
 
 REPORTS = Path("artifacts") / "reports"
-_SUFFIX = "_summary.json"
 _TRAINING_STAGES = ("train_gen", "rl_build", "train")
 _NOT_SETTINGS = ("seed", "store_dir", "plan")
 _NOT_SETTING_GROUPS = ("tracking.", "accelerate.")
@@ -87,7 +87,8 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     if not folders:
         listed = ", ".join(map(str, paths))
         raise DataError(
-            f"no finished run in {listed}: a run is finished when it has {REPORTS}/*{_SUFFIX}."
+            f"no finished run in {listed}: a run is finished when it has "
+            f"{REPORTS}/*{SUMMARY_SUFFIX}."
         )
     summaries = {folder: _read(folder) for folder in folders}
     names = _names(summaries)
@@ -97,7 +98,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 def _run_folders(path: Path) -> Iterator[Path]:
     """The run folder itself, or those below; the store's and the tracker's folders hold none."""
-    if any((path / REPORTS).glob(f"*{_SUFFIX}")):
+    if any((path / REPORTS).glob(f"*{SUMMARY_SUFFIX}")):
         yield path.resolve()
         return
     for child in sorted(path.iterdir()):
@@ -110,7 +111,7 @@ def _started(path: Path) -> set[Path]:
 
 
 def _read(folder: Path) -> RunSummary:
-    file = next((folder / REPORTS).glob(f"*{_SUFFIX}"))
+    file = next((folder / REPORTS).glob(f"*{SUMMARY_SUFFIX}"))
     try:
         return _SUMMARY.validate_json(file.read_bytes())
     except ValidationError as error:

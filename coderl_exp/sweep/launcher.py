@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from coderl_exp.config import LAUNCHER, TrackingConfig
+from coderl_exp.errors import ConfigError, SweepError
 from coderl_exp.launcher_schemas import LauncherConfig, SubmititLauncherConfig
 from coderl_exp.progress import console
 from coderl_exp.sweep.follow import follow
@@ -32,9 +33,10 @@ from coderl_exp.sweep.queues import Queue, make_queue
 from coderl_exp.sweep.resume import quoted
 from coderl_exp.sweep.screen import JobView, Phase, line_of, view_finished
 from coderl_exp.sweep.status import STATUS, read_status
-from coderl_exp.sweep.submitted import GROUP_VARIABLE, SubmittedJob
+from coderl_exp.sweep.submitted import GRACE_S, GROUP_VARIABLE, SubmittedJob
 
-_OF_THE_COMMAND = ("hydra.sweep.dir", "hydra.mode")
+_MARGIN_S = 10.0
+"""Between the end of a stopped run and its time limit: to requeue its job."""
 _OF_THE_SWEEP = ("hydra.sweep", "hydra.run", "hydra.mode", "hydra/sweeper", "hydra/launcher")
 
 
@@ -71,6 +73,7 @@ class SweepLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        self._check_search()
         settings = OmegaConf.to_object(self._config.launcher)
         assert isinstance(settings, LauncherConfig)
         jobs = [self._job(initial_job_idx + i, o) for i, o in enumerate(job_overrides)]
@@ -84,7 +87,21 @@ class SweepLauncher(Launcher):
             self._submit(settings, sweep, remaining)
         else:
             self._run_here(sweep, remaining)
-        return [_job_return(job) for job in jobs]
+        return [_job_return(job, is_search=self._is_search()) for job in jobs]
+
+    def _is_search(self) -> bool:
+        """The sweeper chooses jobs by the results of others."""
+        target: str = self._config.hydra.sweeper._target_
+        return not target.endswith(".BasicSweeper")
+
+    def _check_search(self) -> None:
+        """Raises: ConfigError: a search would choose by the test split."""
+        stages = self._config.stages
+        if self._is_search() and (stages is None or "validate" not in stages):
+            raise ConfigError(
+                "a search chooses by pass@k on the validation split, but stages is "
+                f"{stages and list(stages)}: add validate to it, as experiment=search does."
+            )
 
     def _job(self, number: int, overrides: Sequence[str]) -> SweepJob:
         """The job with the folder that Hydra gives it."""
@@ -160,7 +177,8 @@ class SweepLauncher(Launcher):
         queue = make_queue(settings, sweep.folder)
         queue.adopt(sweep.submitted)
         in_queue = queue.places()
-        new = {job.number: self._submitted(job, sweep) for job in jobs
+        grace_s = max(GRACE_S, settings.signal_delay_s - _MARGIN_S)
+        new = {job.number: self._submitted(job, sweep, grace_s) for job in jobs
                if job.number not in in_queue}  # fmt: skip
         try:
             if new:
@@ -174,13 +192,13 @@ class SweepLauncher(Launcher):
         finally:
             queue.close()
 
-    def _submitted(self, job: SweepJob, sweep: Sweep) -> SubmittedJob:
+    def _submitted(self, job: SweepJob, sweep: Sweep, grace_s: float) -> SubmittedJob:
         job.run_dir.mkdir(parents=True, exist_ok=True)
         (job.run_dir / STATUS).unlink(missing_ok=True)
         hydra = [o for o in self._config.hydra.overrides.hydra if not o.startswith(_OF_THE_SWEEP)]
         where = ["hydra.mode=RUN", f"hydra.run.dir={quoted(job.run_dir)}"]
         command = [sys.executable, "-m", "coderl_exp", *job.overrides, *hydra, *where]
-        return SubmittedJob(command, Path.cwd(), sweep.name)
+        return SubmittedJob(command, Path.cwd(), sweep.name, grace_s)
 
 
 def register_launcher() -> None:
@@ -199,10 +217,17 @@ def _group(name: str) -> Iterator[None]:
         del os.environ[GROUP_VARIABLE]
 
 
-def _job_return(job: SweepJob) -> JobReturn:
-    """Complete in any case: Hydra's sweeper would stop at the first job that is not."""
+def _job_return(job: SweepJob, *, is_search: bool) -> JobReturn:
+    """Complete in any case in a grid: Hydra's sweeper would stop at the first job that is not.
+
+    A search is told of a failure, and tries something else.
+    """
     status = read_status(job.run_dir)
-    returned = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
     value: Any = status.objective if status else None
-    returned.return_value = value
+    has_failed = is_search and value is None
+    returned = JobReturn(
+        overrides=list(job.overrides),
+        status=JobStatus.FAILED if has_failed else JobStatus.COMPLETED,
+    )
+    returned.return_value = SweepError(f"job {job.number} has no result") if has_failed else value
     return returned
