@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from coderl_exp.config import Config, compose_config
@@ -82,7 +81,7 @@ def make_task(case: Case) -> Task:
     return Task(
         case=case,
         config=config,
-        model=resolve_model(config.model, Path("/dev/null")),
+        model=resolve_model(config.model, config.store_path / "model_digests.json"),
         requests=[r for batch in make_batches(requests, case.batch_size) for r in batch],
     )
 

@@ -40,6 +40,8 @@ NAMES = {"before": BEFORE, "after": AFTER}
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "coderl_exp",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "font.size": 9.5,
     "axes.labelsize": 9.5,
     "xtick.labelsize": 9,
@@ -96,7 +98,8 @@ def finish(axes: Axes, *, grid: Literal["x", "y"], num_series: int) -> None:
 def to_inline(figure: Figure, name: str, description: str) -> str:
     """An <svg> element for a page: labelled, page colours, and ids that no other figure has."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    # Not `savefig`, which draws twice: a sweep's reports have hundreds of figures.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg ") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

@@ -67,6 +67,7 @@ class SweepLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self._context, self._task, self._config = hydra_context, task_function, config
+        self._configs: dict[int, DictConfig] = {}
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -78,7 +79,7 @@ class SweepLauncher(Launcher):
         assert isinstance(settings, LauncherConfig)
         jobs = [self._job(initial_job_idx + i, o) for i, o in enumerate(job_overrides)]
         if self._config.plan:
-            return [self._run(job, list(o)) for job, o in zip(jobs, job_overrides, strict=True)]
+            return [self._run(job) for job in jobs]
         sweep = self._sweep(jobs)
         remaining = [job for job in jobs if not (self.is_resumed and job.is_complete)]
         if len(remaining) < len(jobs):
@@ -105,7 +106,7 @@ class SweepLauncher(Launcher):
 
     def _job(self, number: int, overrides: Sequence[str]) -> SweepJob:
         """The job with the folder that Hydra gives it."""
-        config = self._compose(number, overrides)
+        config = self._configs[number] = self._compose(number, overrides)
         run_dir = Path(str(config.hydra.sweep.dir)).resolve() / str(config.hydra.sweep.subdir)
         chosen = tuple(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
         return SweepJob(number=number, overrides=experiment_overrides(chosen), run_dir=run_dir)
@@ -152,19 +153,14 @@ class SweepLauncher(Launcher):
             for job in jobs:
                 running = JobView(job=job, phase=Phase.running, detail="")
                 console.print(line_of(sweep, running), soft_wrap=True, markup=False)
-                self._run(job, [*job.overrides, *self._where_it_runs()])
+                self._run(job)
                 console.print(line_of(sweep, view_finished(job)), soft_wrap=True, markup=False)
 
-    def _where_it_runs(self) -> list[str]:
-        """The overrides that a job's own list leaves out."""
-        task = self._config.hydra.overrides.task
-        return [override for override in task if override.startswith(("launcher=", "launcher."))]
-
-    def _run(self, job: SweepJob, overrides: list[str]) -> JobReturn:
+    def _run(self, job: SweepJob) -> JobReturn:
         returned = run_job(
             hydra_context=self._context,
             task_function=self._task,
-            config=self._compose(job.number, overrides),
+            config=self._configs.pop(job.number),
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
