@@ -114,6 +114,10 @@ def _run_hydra() -> None:
     )(_task)
     try:
         compose_and_run()
+    except ValueError:
+        # A search without a result; the table below says why.
+        if not SweepLauncher.launched:
+            raise
     except (KeyboardInterrupt, Terminated):
         for launched in SweepLauncher.launched:
             resume = f"python -m coderl_exp resume={launched.sweep.folder}"

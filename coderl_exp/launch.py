@@ -93,10 +93,12 @@ def _run(
             time.sleep(POLL_INTERVAL_S)
         on_poll()
     finally:
-        _let_checkpoint(process)
-        end_group(process, _END_S)
         assert process.stdin is not None
-        process.stdin.close()
+        try:
+            _let_checkpoint(process, process.stdin.fileno())
+        finally:
+            end_group(process, _END_S)
+            process.stdin.close()
     if process.returncode:
         disk = job_file.parents[1]  # still there where the first machine has already finished
         if shutil.disk_usage(disk).free < _FULL_DISK_BYTES:
@@ -104,13 +106,11 @@ def _run(
         raise TrainingError(_failure(job_file.parent, process.returncode, log_file, log_start))
 
 
-def _let_checkpoint(process: subprocess.Popen[bytes]) -> None:
+def _let_checkpoint(process: subprocess.Popen[bytes], stdin: int) -> None:
     """Give a training that is to end early the time to finish its step."""
     if process.poll() is None:
-        assert process.stdin is not None
         with suppress(BrokenPipeError):
-            process.stdin.write(b".")
-            process.stdin.flush()
+            os.write(stdin, b".")
         with suppress(subprocess.TimeoutExpired):
             process.wait(float(os.environ.get(GRACE_VARIABLE, _GRACE_S)))
 

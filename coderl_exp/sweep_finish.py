@@ -40,7 +40,7 @@ def finish_sweep(launched: LaunchedSweep) -> None:
     track_sweep(launched, [view_finished(job) for job in sweep.jobs])
     if (winner := validated_winner(sweep)) is not None:
         console.print(winner, soft_wrap=True, markup=False, highlight=False)
-    else:
+    if winner is None or _is_tested(sweep):
         compare_sweep(sweep)
     if failed:
         raise SweepError(
@@ -51,19 +51,26 @@ def finish_sweep(launched: LaunchedSweep) -> None:
 
 
 def validated_winner(sweep: Sweep) -> str | None:
-    """What a search found, and how to measure it; None where the validation split was not used."""
+    """The best on the validation split, and how to measure it; None where that was not used."""
     found = _objectives(sweep)
     if not found or not all(name.startswith("validation") for name, _ in found.values()):
         return None
     best = max(found, key=lambda number: found[number][1])
     job = next(job for job in sweep.jobs if job.number == best)
-    options = [o for o in job.overrides if not o.startswith(("experiment=", "stages="))]
-    command = shlex.join(["python", "-m", "coderl_exp", *options])
     name, value = found[best]
-    return (
+    line = (
         f"best     {sweep.label(job)}: {name} {100 * value:.1f} %, the highest of {len(found)}, "
-        f"which flatters it. On the test split: {command}"
+        "which flatters it."
     )
+    if _is_tested(sweep):
+        return line
+    options = [option for option in job.overrides if not option.startswith("stages=")]
+    command = ["python", "-m", "coderl_exp", *options, "stages=null", "hydra.mode=RUN"]
+    return f"{line} On the test split: {shlex.join(command)}"
+
+
+def _is_tested(sweep: Sweep) -> bool:
+    return any(_pass_at_k(job, "after") for job in sweep.jobs)
 
 
 def compare_sweep(sweep: Sweep) -> None:

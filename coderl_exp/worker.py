@@ -3,7 +3,8 @@
 WORK takes the place of the job's own folder; with it a job can be run again by hand.
 Launched by the pipeline, it ends when the pipeline ends: its standard input is a pipe that the
 pipeline holds open. A byte in that pipe asks for a checkpoint and an early end.
-A deliberate error is left in `error.txt` beside the job, for the launcher to show.
+A deliberate error, or that it was stopped, is left in `error.txt` beside the job, for the launcher
+to show.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> None:
     try:
         result = train(job, stop)
     except TrainingStoppedError as stopped:
-        print(stopped)
+        (job.work / ERROR_FILE).write_text(f"{stopped}\n", encoding="utf-8")
         sys.exit(STOPPED)
     except (CoderlError, OSError) as error:
         (job.work / ERROR_FILE).write_text(f"{error}\n", encoding="utf-8")

@@ -164,3 +164,22 @@ def test_a_policy_that_no_process_has_whole_is_left_to_trl(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert own_rollouts(grpo_job()) is None
+
+
+def test_a_row_that_has_ended_reaches_no_position_that_the_model_lacks() -> None:
+    """The first completion ends alone, long before those that took the other rows over."""
+    model, seen = policy(), []
+    model.register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(int(kwargs["position_ids"].max())), with_kwargs=True
+    )
+    ends_early = range(1, 16)
+    decode(
+        model,
+        [Wanted(prompt=(50, 51, 52), seed=seed) for seed in range(31)],
+        replace(
+            OPTIONS,
+            num_rows=16,
+            is_finished=lambda number, ids: number in ends_early and len(ids) == 10,
+        ),
+    )
+    assert max(seen) < 3 + OPTIONS.max_tokens

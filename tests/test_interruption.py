@@ -83,6 +83,30 @@ def test_a_signal_during_training_ends_every_process_and_loses_no_step(
     assert checkpoint.step == read_metrics(work)[-1]["step"]
 
 
+def test_a_stopped_training_continues_at_the_step_it_was_stopped_at(
+    tmp_path: Path, solver_folder: Path
+) -> None:
+    only_at_the_end = ("method.max_steps=40", "method.save_steps=100")
+    options = ("stages=[train_gen,rl_build,train]", *only_at_the_end)
+    stopped = make_experiment(tmp_path, solver_folder)
+    process = start(stopped, *options)
+    wait_for(in_progress(stopped, "train/*.partial/metrics.jsonl"), process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    (work,) = (tmp_path / "store" / "train").glob("*.partial")
+    assert resume_point(work) is not None
+    done = stopped.run("tracking=none", *options)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "other").mkdir()
+    undisturbed = make_experiment(tmp_path / "other", solver_folder)
+    all_but_train = shutil.ignore_patterns("train")
+    shutil.copytree(tmp_path / "store", undisturbed.root / "store", ignore=all_but_train)
+    assert undisturbed.run("tracking=none", *options).returncode == 0
+    curves = [path / "run/artifacts/train/metrics.jsonl" for path in (tmp_path, tmp_path / "other")]
+    assert curves[0].read_text() == curves[1].read_text()
+    assert adapter_weights(tmp_path / "run") == adapter_weights(tmp_path / "other" / "run")
+
+
 def losses(run_dir: Path) -> list[tuple[float, float]]:
     """Loss and gradient of every step.
 

@@ -90,8 +90,14 @@ class SlotCache(Cache):
                 buffer[row, :, start : self.end] = state
 
     def advance(self, live: Sequence[int]) -> None:
-        """Make room for one token of each row; `live` rows are those that still count."""
-        self.begin = int(self.starts[list(live)].min())
+        """Make room for one token of each row.
+
+        Rows that are not `live` begin anew, so that they reach no position that a model lacks.
+        """
+        starts = self.starts[list(live)]
+        self.starts[:] = self.end
+        self.starts[list(live)] = starts
+        self.begin = int(starts.min())
         if self.end == self.capacity:
             self._move()
         self.end += 1

@@ -18,7 +18,8 @@ from coderl_exp.generation.sampling import random_streams, sample_tokens
 _RETIRE_SHARE = 0.125
 """Rows that nothing is left for leave when they make up this share: leaving copies the cache."""
 _SPARE_COLUMNS = 64
-"""Of the cache, beyond the longest completion; it moves when they are used up."""
+"""Of a cache whose rows are given again, beyond the longest completion; it moves when they are
+used up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,8 @@ class _Batch:
         self._read([0])
         like = self._prompts[wanted[0].prompt]
         longest = max(len(w.prompt) for w in wanted)
-        capacity = longest + decoding.max_tokens + _SPARE_COLUMNS
+        is_refilled = len(wanted) > num_rows
+        capacity = longest + decoding.max_tokens + (_SPARE_COLUMNS if is_refilled else 0)
         self._cache = SlotCache(num_rows, longest, capacity, like)
         self._logits = like.logits.new_empty(num_rows, len(like.logits))
         self._tokens = torch.zeros(num_rows, dtype=torch.long, device=like.logits.device)

@@ -29,13 +29,14 @@ def sample_tokens(
     """One token id per row of `logits` `[rows, vocabulary]`, by inversion of `uniform` `[rows]`."""
     if temperature == 0:
         return logits.argmax(-1)
+    uniform = uniform.to(logits.device)
     scaled = logits.float() / temperature
     log_mass = scaled.logsumexp(-1, keepdim=True)
     top, ids = scaled.topk(min(NUM_PRESELECTED, scaled.shape[-1]), -1)
     probabilities = (top - log_mass).exp().double()
     chosen = _invert(probabilities, ids, uniform, top_p)
     mass = probabilities.sum(-1)
-    is_short = mass < top_p if top_p < 1 else uniform.to(mass.device) >= mass
+    is_short = mass < top_p if top_p < 1 else uniform >= mass
     short = is_short.nonzero().squeeze(-1)
     if len(short):
         all_sorted, all_ids = scaled[short].sort(-1, descending=True)
@@ -54,7 +55,7 @@ def _invert(
     cumulative = probabilities.cumsum(-1)
     kept = (cumulative - probabilities) < top_p
     mass = (probabilities * kept).sum(-1, keepdim=True) if top_p < 1 else 1.0
-    rank = (cumulative * kept <= uniform.to(kept.device)[:, None] * mass).logical_and(kept)
+    rank = (cumulative * kept <= uniform[:, None] * mass).logical_and(kept)
     rank = rank.sum(-1, keepdim=True).clamp(max=ids.shape[-1] - 1)
     rank = torch.minimum(rank, kept.sum(-1, keepdim=True) - 1)
     return ids.gather(-1, rank).squeeze(-1)

@@ -32,7 +32,7 @@ from coderl_exp.sweep.jobs import (
 from coderl_exp.sweep.queues import Queue, make_queue
 from coderl_exp.sweep.resume import quoted
 from coderl_exp.sweep.screen import JobView, Phase, line_of, view_finished
-from coderl_exp.sweep.status import STATUS, read_status
+from coderl_exp.sweep.status import STATUS, RunState, read_status
 from coderl_exp.sweep.submitted import GRACE_S, GROUP_VARIABLE, SubmittedJob
 
 _MARGIN_S = 10.0
@@ -79,9 +79,9 @@ class SweepLauncher(Launcher):
         assert isinstance(settings, LauncherConfig)
         jobs = [self._job(initial_job_idx + i, o) for i, o in enumerate(job_overrides)]
         if self._config.plan:
-            return [self._run(job) for job in jobs]
+            return [self._planned(job) for job in jobs]
         sweep = self._sweep(jobs)
-        remaining = [job for job in jobs if not (self.is_resumed and job.is_complete)]
+        remaining = [job for job in jobs if not (self.is_resumed and self._is_done(job))]
         if len(remaining) < len(jobs):
             console.print(f"{len(jobs) - len(remaining)} of {len(jobs)} jobs are complete")
         if isinstance(settings, SubmititLauncherConfig):
@@ -96,13 +96,32 @@ class SweepLauncher(Launcher):
         return not target.endswith(".BasicSweeper")
 
     def _check_search(self) -> None:
-        """Raises: ConfigError: a search would choose by the test split."""
+        """Raises: ConfigError: a search would choose by the test split, or by nothing."""
         stages = self._config.stages
-        if self._is_search() and (stages is None or "validate" not in stages):
+        if not self._is_search():
+            return
+        if self._config.launcher.detach:
+            raise ConfigError(
+                "a search with launcher.detach=true would not see what its trials find: leave it "
+                "out, and start the command in tmux or with nohup."
+            )
+        if stages is None or "validate" not in stages:
             raise ConfigError(
                 "a search chooses by pass@k on the validation split, but stages is "
                 f"{stages and list(stages)}: add validate to it, as experiment=search does."
             )
+
+    def _is_done(self, job: SweepJob) -> bool:
+        """A search's failed trial, too: what it tries next follows from what it was told."""
+        status = read_status(job.run_dir)
+        has_failed = status is not None and status.state is RunState.failed
+        return job.is_complete or (self._is_search() and has_failed)
+
+    def _planned(self, job: SweepJob) -> JobReturn:
+        returned = self._run(job)
+        if self._is_search():
+            returned.return_value = 0.0  # it would take none for a failure
+        return returned
 
     def _job(self, number: int, overrides: Sequence[str]) -> SweepJob:
         """The job with the folder that Hydra gives it."""
