@@ -7,6 +7,7 @@ Every deliberate error ends as one line and an exit code: 2 for bad input, 1 for
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -104,6 +105,7 @@ def _run_hydra() -> None:
 
     register_schemas()
     register_launcher()
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # Optuna's, in a search
     if (folder := sweep_to_resume(sys.argv[1:])) is not None:
         sys.argv[1:] = resumed_arguments(folder, sys.argv[1:])
         SweepLauncher.is_resumed = True

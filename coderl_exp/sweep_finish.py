@@ -43,9 +43,12 @@ def finish_sweep(launched: LaunchedSweep) -> None:
     if winner is None or _is_tested(sweep):
         compare_sweep(sweep)
     if failed:
+        again = (
+            "The search did without" if launched.is_search else f"`{resume}` runs only those again"
+        )
         raise SweepError(
             f"{len(failed)} of {len(sweep.jobs)} jobs failed, as the table says; the others are "
-            f"complete. `{resume}` runs only those again."
+            f"complete. {again}."
         )
     console.print(f"sweep    {sweep.folder}", soft_wrap=True)
 

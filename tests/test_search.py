@@ -72,3 +72,29 @@ def test_a_sweeper_that_is_not_installed_is_named() -> None:
 
     error = MissingConfigException("In 'x': Could not find 'hydra/sweeper/optuna'")
     assert "pip install" in str(explain_hydra_error(error))
+
+
+@pytest.mark.slow
+def test_a_search_in_which_every_trial_fails_ends_with_their_table(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    done = run_cli(
+        "experiment=search", "tracking=none", "method.learning_rate=choice(-1.0,-2.0)",
+        "hydra.sweeper.n_trials=2", f"store_dir={tmp_path / 'store'}", f"hydra.sweep.dir={folder}",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "2 of 2 jobs failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    before = [(folder / str(n) / "status.json").stat().st_mtime_ns for n in range(2)]
+    again = run_cli(f"resume={folder}")
+    assert "1 of 1 jobs are done" in again.stderr
+    after = [(folder / str(n) / "status.json").stat().st_mtime_ns for n in range(2)]
+    assert before == after, "the sampler would have asked for other trials than before"
+
+
+def test_a_search_that_would_not_wait_for_its_trials_is_refused(tmp_path: Path) -> None:
+    done = run_cli(
+        "experiment=search", "launcher=slurm", "launcher.detach=true",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "launcher.detach" in done.stderr

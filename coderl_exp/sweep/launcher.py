@@ -48,6 +48,8 @@ class LaunchedSweep:
     logs: Mapping[int, str]
     """Number of a job → the file that holds what it printed."""
     is_detached: bool
+    is_search: bool
+    """A failed job is not run again: what was tried after it follows from its failure."""
     tracking: TrackingConfig
 
 
@@ -82,8 +84,9 @@ class SweepLauncher(Launcher):
             return [self._planned(job) for job in jobs]
         sweep = self._sweep(jobs)
         remaining = [job for job in jobs if not (self.is_resumed and self._is_done(job))]
+        done = "done" if self._is_search() else "complete"
         if len(remaining) < len(jobs):
-            console.print(f"{len(jobs) - len(remaining)} of {len(jobs)} jobs are complete")
+            console.print(f"{len(jobs) - len(remaining)} of {len(jobs)} jobs are {done}")
         if isinstance(settings, SubmititLauncherConfig):
             self._submit(settings, sweep, remaining)
         else:
@@ -163,6 +166,7 @@ class SweepLauncher(Launcher):
                 sweep=sweep,
                 logs={**before, **logs},
                 is_detached=is_detached,
+                is_search=self._is_search(),
                 tracking=tracking,
             )
         ]
