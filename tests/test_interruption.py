@@ -72,7 +72,7 @@ def test_a_signal_during_training_ends_every_process_and_loses_no_step(
     process = start(experiment, *never_by_itself, f"accelerate={choice}")
     wait_for(in_progress(experiment, "train/*.partial/metrics.jsonl"), process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
     assert "the same command continues" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr
