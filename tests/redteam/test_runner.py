@@ -188,7 +188,9 @@ def test_canaries_notice_files_connections_and_harm() -> None:
         values = {attack: canaries.values(attack) for attack in attacks}
         Path("/tmp", values[CONNECTION]["CANARY"]).write_text("x")
         Path(values[WRITER]["TARGET"]).write_text("changed")
-        os.kill(int(values[KILLER]["BYSTANDER_PID"]), signal.SIGSTOP)
+        bystander = int(values[KILLER]["BYSTANDER_PID"])
+        os.kill(bystander, signal.SIGSTOP)
+        os.waitid(os.P_PID, bystander, os.WSTOPPED | os.WNOWAIT)  # on a busy machine it takes time
         port = int(values[CONNECTION]["TCP_PORT"])
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.sendall(values[CONNECTION]["CANARY"].encode())
