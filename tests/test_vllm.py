@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from coderl_exp.config import PROJECT_ROOT
+from coderl_exp.dataset import load_dataset
 from coderl_exp.errors import GenerationError
 from coderl_exp.generation.batching import Request, make_requests, make_units
 from coderl_exp.generation.hf import TransformersGenerator
 from coderl_exp.generation.vllm import VLLMGenerator
 from coderl_exp.judging_ahead import JudgingAhead
 from coderl_exp.model import load_model, load_tokenizer
+from coderl_exp.prompts import with_prompts
 from coderl_exp.records import Candidate, ModelRef, Problem
 from coderl_exp.sandbox import make_judge
 from tests.conftest import Processes, sandbox_config
@@ -38,9 +40,8 @@ REF = ModelRef(path=str(MODEL), revision=None, dtype="float32", identity="")
 
 
 def problems(number: int) -> list[Problem]:
-    from coderl_exp.dataset import load_dataset
-
-    return load_dataset(composed(f"dataset.max_problems={number}").dataset)[:number]
+    dataset = composed(f"dataset.max_problems={number}").dataset
+    return with_prompts(load_dataset(dataset).problems, dataset)[:number]
 
 
 def with_engine(folder: Path, **options: object) -> Iterator[VLLMGenerator]:
