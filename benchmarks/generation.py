@@ -3,7 +3,7 @@
 `python benchmarks/generation.py` samples completions of the small problems from the embedded model:
 by this project, by plain `generate` (a batch, then the next; with the same chat template and
 sampling), by Transformers' own continuous batching, and by vLLM and llama.cpp where they are
-installed. The roof is what two matrix products per weight allow at the speed of a large matrix
+installed. The roof is what two operations per weight and token allow at the speed of a large matrix
 product, which is measured in the same run. Every contender runs in a process of its own, whose peak
 memory is told; they take turns over the rounds, and the best round counts. Loading is not counted.
 Tokens are counted up to the end of a completion, for all alike.
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     cases = [_case(size, options) for size in options.sizes.split(",")]
     results = [result for case in cases for result in _measured(case, options)]
-    gflops = matrix_product_gflops()
+    gflops = matrix_product_gflops(options.threads)
     console = Console(width=100)
     for case in cases:
         console.print(_table(case, [r for r in results if r.case == case], gflops))
@@ -126,11 +126,11 @@ def _in_own_process(contender: str, case: Case) -> Measured:
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def matrix_product_gflops(size: int = 2048, rounds: int = 5) -> float:
-    """Of a float32 product of square matrices, the fastest of some, with two threads."""
+def matrix_product_gflops(num_threads: int = 2, size: int = 2048, rounds: int = 5) -> float:
+    """Of a float32 product of square matrices, the fastest of some."""
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(num_threads)
     left, right = torch.randn(size, size), torch.randn(size, size)
     times = []
     for _ in range(rounds):

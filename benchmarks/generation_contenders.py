@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from coderl_exp.config import Config, compose_config
@@ -14,6 +15,7 @@ from coderl_exp.dataset import load_dataset
 from coderl_exp.generation.batching import Request, make_batches, make_requests, make_units
 from coderl_exp.generation.completions import encode_chat
 from coderl_exp.memory import keep_freed_memory, peak_memory_mb
+from coderl_exp.memory_estimate import model_shape
 from coderl_exp.model import load_model, load_tokenizer, resolve_model, silence_libraries
 from coderl_exp.prompts import with_prompts
 from coderl_exp.records import ModelRef
@@ -165,13 +167,14 @@ def llama_cpp(task: Task) -> Sample:
 
     case = task.case
     model = Llama(case.gguf, n_ctx=1024, n_threads=case.num_threads, verbose=False)
+    prompts = task.prompts()
 
     def sample() -> int:
         return sum(
             model.create_completion(
                 ids, max_tokens=case.max_tokens, temperature=case.temperature, top_p=case.top_p
             )["usage"]["completion_tokens"]
-            for ids in task.prompts()
+            for ids in prompts
         )
 
     return sample
@@ -220,7 +223,7 @@ def main() -> None:
         num_tokens=count,
         tokens_per_s=count / elapsed_s,
         peak_memory_mb=peak_memory_mb(),
-        num_parameters=load_model(task.model).num_parameters(),
+        num_parameters=model_shape(Path(task.model.path)).num_parameters,
     )
     print(json.dumps(asdict(measured)))
 

@@ -25,7 +25,8 @@ from rich.table import Table
 from benchmarks.generation import matrix_product_gflops
 from benchmarks.overhead import say, use_tiny_policy
 from benchmarks.overhead_runs import BARE, PIPELINE, Trained, train
-from benchmarks.overhead_setup import make_setup
+from benchmarks.overhead_setup import composed, make_setup
+from coderl_exp.config import project_path
 from coderl_exp.memory_estimate import model_shape
 
 _PASSES = 3
@@ -61,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for number in range(options.rounds)
             for each in CONTENDERS
         ]
-        model = make_setup("dpo", options, Path(folder) / "shape").bare["model"]
-        num_parameters = model_shape(Path(model)).num_parameters
+        model = project_path(composed("dpo", options).model.name_or_path)
+        num_parameters = model_shape(model).num_parameters
     gflops = matrix_product_gflops()
     Console(width=100).print(_table(runs, gflops, num_parameters, options.warmup))
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from coderl_exp.errors import CoderlError, ConfigError, DataError
 
+REPORTS = Path("artifacts") / "reports"
 SUMMARY_SUFFIX = "_summary.json"
 _TIMEOUT_S = 30
 
@@ -68,7 +69,7 @@ def _download(api: Any, place: Place, folder: Path) -> list[Path]:
         for file in run.files():
             if file.name.endswith(SUMMARY_SUFFIX):
                 target = folder / run.id
-                file.download(root=str(target / "artifacts" / "reports"), replace=True)
+                file.download(root=str(target / REPORTS), replace=True)
                 found.append(target)
     return found
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from coderl_exp.analysis import analyze
-from coderl_exp.compare.runs import REPORTS
 from coderl_exp.records import Candidate, JudgedCandidate, Problem, Verdict, VerdictStatus
 from coderl_exp.report import LedgerRow, RunReport, summarize
+from coderl_exp.wandb_runs import REPORTS
 
 NAMES = ("total", "count", "largest", "merged", "ordered")
 FAILURES = (

@@ -23,11 +23,11 @@ from coderl_exp.compare import Comparison, compare_runs
 from coderl_exp.compare.pages import render_html as render_comparison
 from coderl_exp.compare.pages import render_markdown as render_comparison_markdown
 from coderl_exp.compare.pages import terminal_table
-from coderl_exp.compare.runs import REPORTS
 from coderl_exp.errors import CoderlError
 from coderl_exp.records import JudgedCandidate, Verdict, VerdictStatus, to_json, write_jsonl
 from coderl_exp.report import RunReport, RunSummary, render_html, render_markdown, summarize
 from coderl_exp.report_data import LedgerRow
+from coderl_exp.wandb_runs import REPORTS
 from tests.conftest import make_judged
 from tests.runs import make_report
 from tests.test_data_health import health

@@ -20,9 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from coderl_exp.errors import DataError
 from coderl_exp.metrics import ProblemResult
 from coderl_exp.report_data import Cost, LedgerRow, RunSummary, total_cost
-from coderl_exp.wandb_runs import SUMMARY_SUFFIX
+from coderl_exp.wandb_runs import REPORTS, SUMMARY_SUFFIX
 
-REPORTS = Path("artifacts") / "reports"
 _TRAINING_STAGES = ("train_gen", "rl_build", "train")
 _NOT_SETTINGS = ("seed", "store_dir", "plan")
 _NOT_SETTING_GROUPS = ("tracking.", "accelerate.")
