@@ -28,7 +28,7 @@ from benchmarks.truth import (
     runs_of,
 )
 from coderl_exp.records import Program, StdinTest
-from coderl_exp.sandbox.inside.zygote import USUAL_MODULES
+from coderl_exp.sandbox.inside.start import USUAL_MODULES
 
 _FORKS = """
 import gc, os, sys, time, {modules}

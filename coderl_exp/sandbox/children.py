@@ -7,17 +7,18 @@ and what it cost comes from its zygote, which never runs a candidate's code.
 from __future__ import annotations
 
 import contextlib
-import json
 import marshal
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from coderl_exp.errors import SandboxError
+from coderl_exp.sandbox.inside.answers import CAUSES, ENDED
 
 _GRACE_S = 10.0
 """How much later than its own limits a zygote may report before it counts as dead."""
@@ -25,7 +26,9 @@ _POLL_S = 0.1
 _EXIT_S = 0.003
 """What a child that has said everything may take to exit before it is killed."""
 _MAX_LINE_BYTES = 10_000_000
-_MAX_ANSWER = 1 << 17
+_ENDED = struct.Struct(ENDED)
+_KILL = marshal.dumps(None)
+"""In an order's place."""
 
 
 class ZygoteDiedError(SandboxError):
@@ -87,7 +90,6 @@ class Child:
         self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
-        channel.setblocking(False)
         os.set_blocking(output, False)
         self._poll = select.poll()
         for descriptor in (control.fileno(), channel.fileno(), output):
@@ -103,7 +105,7 @@ class Child:
     def answer(self, byte: bytes) -> None:
         """Let it go on; if it has ended, `line` will tell."""
         with contextlib.suppress(OSError):
-            self._channel.send(byte)
+            self._channel.send(byte, socket.MSG_DONTWAIT)
 
     @property
     def has_line(self) -> bool:
@@ -145,7 +147,7 @@ class Child:
     def kill(self) -> None:
         """Ask the zygote to end the child."""
         with contextlib.suppress(OSError):
-            self._control.send(marshal.dumps({"kind": "kill"}))
+            self._control.send(_KILL)
 
     def stop(self) -> None:
         """End the child, so that the zygote can be asked for another.
@@ -179,12 +181,16 @@ class Child:
 
     def _take_end(self) -> None:
         try:
-            answer = json.loads(self._control.recv(_MAX_ANSWER) or b"null")
-        except OSError:
-            answer = None
-        if answer is None:
-            raise ZygoteDiedError("A zygote ended while a candidate ran.")
-        self.ended = Ended(**answer)
+            code, cause, cpu_s, wall_s, memory_kb = _ENDED.unpack(self._control.recv(_ENDED.size))
+            self.ended = Ended(
+                exit_code=code,
+                cause=CAUSES[cause],
+                cpu_s=cpu_s,
+                wall_s=wall_s,
+                memory_mb=memory_kb / 1024,
+            )
+        except (OSError, struct.error, IndexError):
+            raise ZygoteDiedError("A zygote ended while a candidate ran.") from None
         self._poll.unregister(self._control)
 
     def _read(self, descriptor: int) -> bool:
@@ -211,7 +217,8 @@ class Child:
 
     def _send_more(self) -> None:
         try:
-            self._outgoing = self._outgoing[self._channel.send(self._outgoing) :]
+            sent = self._channel.send(self._outgoing, socket.MSG_DONTWAIT)
+            self._outgoing = self._outgoing[sent:]
         except BlockingIOError:
             pass
         except OSError:

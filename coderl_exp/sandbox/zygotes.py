@@ -23,7 +23,7 @@ from coderl_exp.sandbox.children import Child, Limits, ZygoteDiedError
 _FOLDER = str(Path(__file__).parent)
 _START = (
     "import os, sys; sys.path.insert(0, {!r}); os.register_at_fork = lambda **_: None; "
-    "from inside.zygote import main; main()"
+    "from inside.start import main; main()"
 )
 _INTERPRETER_OPTIONS = ("-S", "-P", "-s", "-X", "utf8", "-c")
 _START_S = 60.0
@@ -72,7 +72,8 @@ class Zygote:
                 _START.format(_FOLDER),
                 f"{control}",
             ],
-            env={"PYTHONHASHSEED": "0"},
+            # Every child would look up the functions of shared libraries anew.
+            env={"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -141,17 +142,16 @@ class Zygote:
     def _order(
         self, kind: str, limits: Limits, preload: tuple[str, ...], descriptors: list[int]
     ) -> None:
-        task = {
-            "kind": kind,
-            "stderr": kind != "program",
-            "cpu_s": limits.cpu_s,
-            "cpu_limit_s": int(limits.cpu_s) + 2,
-            "wall_s": limits.wall_s,
-            "memory_bytes": limits.memory_mb * 1024 * 1024,
-            "preload": list(preload),
-        }
+        order = (
+            kind,
+            kind != "program",
+            limits.cpu_s,
+            limits.wall_s,
+            limits.memory_mb * 1024 * 1024,
+            preload,
+        )
         try:
-            socket.send_fds(self._control, [marshal.dumps(task)], descriptors)
+            socket.send_fds(self._control, [marshal.dumps(order)], descriptors)
         except OSError as error:
             raise ZygoteDiedError(f"A zygote takes no orders: {error}.") from None
 

@@ -157,13 +157,27 @@ def test_a_hostile_line_fails_its_writer_and_nobody_else(judge: Judge, line: byt
     assert honest.passed
 
 
-def test_calls_have_as_many_frames_as_in_a_script(judge: Judge) -> None:
-    code = (
-        "n = 0\ndef g():\n global n\n n += 1\n g()\n"
-        "def f(x):\n try: g()\n except RecursionError: return n"
-    )
-    program = Program(code=code, entry_point="f", tests=("assert f(1) == 998",))
-    assert next(judge.run([program])).passed
+_COUNT_FRAMES = "n = 0\ndef g():\n global n\n n += 1\n g()\n"
+_MANY = 40
+"""More calls than it takes until the interpreter makes them in another way."""
+
+
+def test_calls_have_as_many_frames_as_in_a_script_however_many_came_before(judge: Judge) -> None:
+    code = f"{_COUNT_FRAMES}def f(x):\n try: g()\n except RecursionError: return n\nnumber = "
+    programs = [
+        Program(code=f"{code}{number}", entry_point="f", tests=("assert f(1) == 998",))
+        for number in range(_MANY)
+    ]
+    assert all(verdict.passed for verdict in judge.run(programs))
+
+
+def test_programs_have_as_many_frames_as_a_script_however_many_came_before(judge: Judge) -> None:
+    code = f"{_COUNT_FRAMES}try: g()\nexcept RecursionError: print(n)\nnumber = "
+    tests = (StdinTest(stdin="", stdout="999"),)
+    programs = [
+        Program(code=f"{code}{number}", entry_point=None, tests=tests) for number in range(_MANY)
+    ]
+    assert all(verdict.passed for verdict in judge.run(programs))
 
 
 def test_limits_of_the_zygote_stay_what_they_are(judge: Judge) -> None:

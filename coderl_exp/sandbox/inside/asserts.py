@@ -14,7 +14,11 @@ from .encoding import UnencodableValueError
 MODULE = "solution"
 _SCRIPT_FRAMES = 1000
 BELOW_EXEC, BELOW_EVAL = 2, 3
-"""Frames that these take themselves, as the interpreter counts."""
+"""Frames that these take themselves, as the interpreter counts.
+
+It counts one less where it has specialised the call of a built-in, which it does after some, but
+not of one with unpacked arguments.
+"""
 Namespace = dict[str, Any]
 
 
@@ -62,8 +66,13 @@ def match_recursion_limit(num_hidden: int) -> None:
         depth, frame = 0, sys._getframe(1)
         while frame.f_back is not None:
             depth, frame = depth + 1, frame.f_back
-        _given_limit[0] = _SCRIPT_FRAMES + depth + num_hidden
-        sys.setrecursionlimit(_given_limit[0])
+        set_recursion_limit(_SCRIPT_FRAMES + depth + num_hidden)
+
+
+def set_recursion_limit(limit: int) -> None:
+    """Give code that many frames in all, this process's own included."""
+    _given_limit[0] = limit
+    sys.setrecursionlimit(limit)
 
 
 def given_recursion_limit() -> int:
@@ -94,7 +103,7 @@ def execute(codes: list[CodeType], entry_point: str, namespace: Namespace) -> st
     match_recursion_limit(BELOW_EXEC)
     try:
         for code in codes:
-            exec(code, namespace)
+            exec(*(code, namespace))
     except BaseException as error:
         return message("failed", "runtime_error", *described(error))
     if not callable(namespace.get(entry_point)):
@@ -111,7 +120,7 @@ def evaluate(index: int, calls: list[Any], namespace: Namespace) -> str:
             compile(call, "<test>", "eval", dont_inherit=True) if isinstance(call, str) else call
             for call in calls
         ]
-        return message("value", index, *[eval(code, namespace) for code in codes])
+        return message("value", index, *[eval(*(code, namespace)) for code in codes])
     except UnencodableValueError as error:
         return message("unreadable", index, str(error))
     except BaseException as error:

@@ -286,7 +286,7 @@ def _run_program(codes: list[CodeType], namespace: Namespace) -> tuple[int, str,
     match_recursion_limit(BELOW_EXEC)
     try:
         for code in codes:
-            exec(code, namespace)
+            exec(*(code, namespace))
     except SystemExit as error:
         return exit_code_of(error), "", ""
     except BaseException as error:

@@ -21,6 +21,7 @@ import re
 import resource
 import sys
 from collections.abc import Callable
+from typing import Any
 
 REQUIRED_LAYERS = ("network", "processes", "files", "limits")
 """What `isolation=strict` insists on; `syscalls` needs a library that not every machine has."""
@@ -34,7 +35,7 @@ KERNEL_FEATURES = {
 
 _NEWUSER, _NEWNS, _NEWPID = 0x10000000, 0x00020000, 0x20000000
 _NEWNET_AND_IPC = 0x40000000 | 0x08000000
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 3, 4, 38
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_CHILD_SUBREAPER = 36
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
@@ -56,6 +57,7 @@ _CONSTANT_LIMITS = {
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl
 
 
 class _FilterProgram(ctypes.Structure):
@@ -102,7 +104,7 @@ def _unshare(flags: int, what: str) -> None:
 
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when the thread that started it ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
 class Confinement:
@@ -123,7 +125,7 @@ class Confinement:
     def unshare(self) -> None:
         """In the outer process: namespaces. The next fork is the first process of the new ones."""
         self._attempt("processes", self._new_user_and_pid)
-        self._attempt("network", lambda: _unshare(_NEWNET_AND_IPC, "unshare network"))
+        self._attempt("network", _unshare, _NEWNET_AND_IPC, "unshare network")
 
     def enter(self) -> None:
         """In the zygote: private root, no capabilities, Landlock, the constant limits."""
@@ -131,28 +133,31 @@ class Confinement:
         self._attempt("files", self._private_root)
         self._attempt("processes", _drop_capabilities)
         self._no_new_privileges()
-        self._attempt("files", lambda: _landlock(self._readable))
-        self._attempt("limits", lambda: _set_limits(_CONSTANT_LIMITS))
+        self._attempt("files", _landlock, self._readable)
+        self._attempt("limits", _set_limits, _CONSTANT_LIMITS)
         if "processes" not in self.missing:  # otherwise it would count all that the user runs
-            self._attempt("limits", lambda: _set_limits({resource.RLIMIT_NPROC: _MAX_PROCESSES}))
+            self._attempt("limits", _set_limits, {resource.RLIMIT_NPROC: _MAX_PROCESSES})
         self._attempt("syscalls", _SyscallFilter(self._own_filter).install)
 
-    def restrict(self, cpu_s: int, memory_bytes: int) -> None:
-        """In a child, last."""
-        limits = {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_AS: memory_bytes}
-        self._attempt("limits", lambda: _set_limits(limits))
-        self._attempt("syscalls", self._child_filter.install)
+    def restrict(self, limits: tuple[int, int], is_rehearsal: bool = False) -> None:
+        """In a child, last; `limits` are CPU seconds and bytes of address space.
+
+        A rehearsal with limits that hold already changes nothing.
+        """
+        which = (resource.RLIMIT_CPU, resource.RLIMIT_AS)
+        self._attempt("limits", _set_limits, dict(zip(which, limits, strict=True)))
+        self._attempt("syscalls", self._child_filter.install, is_rehearsal)
 
     def _no_new_privileges(self) -> None:
-        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def _attempt(self, layer: str, action: Callable[[], None]) -> None:
+    def _attempt(self, layer: str, action: Callable[..., None], *arguments: Any) -> None:
         if layer in self.missing:
             return
         try:
-            action()
+            action(*arguments)
         except (OSError, AttributeError, ValueError) as error:
             self.missing[layer] = str(error)[:200]
 
@@ -275,12 +280,14 @@ class _SyscallFilter:
     def __init__(self, program: bytes) -> None:
         self._code = ctypes.create_string_buffer(program, len(program))
         header = _FilterProgram(len(program) // 8, ctypes.addressof(self._code))
-        self._arguments = _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0
+        self._arguments = _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0
+        self._bytes = memoryview(self._code).cast("B")
         self._pids = [found.start() for found in re.finditer(re.escape(OWN_PID), program)]
 
-    def install(self) -> None:
+    def install(self, is_rehearsal: bool = False) -> None:
         """Put it on this process, with its pid where signals to itself are allowed."""
         own = os.getpid().to_bytes(4, sys.byteorder)
         for start in self._pids:
-            ctypes.memmove(ctypes.addressof(self._code) + start, own, len(own))
-        _check(_libc.prctl(*self._arguments), "seccomp")
+            self._bytes[start : start + 4] = own
+        option = _PR_GET_DUMPABLE if is_rehearsal else _PR_SET_SECCOMP
+        _check(_prctl(option, *self._arguments), "seccomp")

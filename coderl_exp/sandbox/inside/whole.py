@@ -44,7 +44,7 @@ def exit_status(code: CodeType, namespace: dict[str, Any], channel: Channel) -> 
     """Run the program; its exit code, as Python would give it."""
     match_recursion_limit(BELOW_EXEC)
     try:
-        exec(code, namespace)
+        exec(*(code, namespace))
     except SystemExit as error:
         return exit_code_of(error)
     except BaseException as error:

@@ -9,23 +9,25 @@ of a socket of its own, and the zygote only starts, limits, measures and ends ch
 # pathlib is slow to import:
 # ruff: noqa: PTH110, PTH123
 
-import _signal  # type: ignore[import-not-found]
 import gc
 import json
 import marshal
 import os
-import posix
-import random
 import select
 import signal
 import socket
 import sys
-import time
 import warnings
+from select import POLLIN
+from struct import pack
+from time import clock_gettime, monotonic
 from typing import Any
 
-from . import asserts, batch, confinement, serving, tester, whole
-from .channel import CHANNEL_FD, Channel
+from . import asserts, batch, child, confinement, serving, tester, whole
+from .answers import CAUSES, ENDED
+from .channel import Channel
+from .memory import fill_gaps
+from .rehearsal import rehearse
 
 _RUNNERS = {
     "asserts": asserts.run,
@@ -34,25 +36,17 @@ _RUNNERS = {
     "serve": serving.run,
     "test": tester.run,
 }
-USUAL_MODULES = """array bisect calendar cmath collections copy datetime decimal fractions
-functools heapq itertools math numbers operator random re statistics string struct typing
-dataclasses""".split()  # noqa: SIM905
-"""Imported before forking. What is missing here is imported by each candidate that wants it."""
-
-_MAX_MESSAGE = 1 << 17
+_MAX_CONFIG = 1 << 17
+_MAX_ORDER = 1 << 12
+_MAX_ANCILLARY = socket.CMSG_SPACE(3 * 4)
+SIGKILL = int(signal.SIGKILL)
 _REAP_S = 1.0
 _SENT_BY_OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_HANDLERS_OF_CHILDREN = (
-    (_signal.SIGINT, _signal.default_int_handler),
-    (_signal.SIGTERM, _signal.SIG_DFL),
-    (_signal.SIGHUP, _signal.SIG_DFL),
-)
-"""In numbers: the enumerations of `signal` cost a child a tenth of a millisecond."""
 
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    config = marshal.loads(control.recv(_MAX_MESSAGE))
+    config = marshal.loads(control.recv(_MAX_CONFIG))
     confinement.die_with_parent()
     if os.getppid() != config["judge"]:
         os._exit(1)
@@ -75,8 +69,6 @@ class Zygote:
     def __init__(self, control: socket.socket, config: Any, confined: Any) -> None:
         confinement.die_with_parent()
         os.setsid()
-        for number in _SENT_BY_OTHERS:
-            signal.signal(number, signal.SIG_IGN)
         self._control = control
         self._confined = confined
         sys.argv = [""]
@@ -86,163 +78,143 @@ class Zygote:
         warnings.simplefilter("ignore")
         add_exit_builtins()
         os.environ.clear()
-        import_usual_modules()
         confined.enter()
         self._can_end_all = os.getpid() == 1
+        self._num_cpus = os.cpu_count() or 1
+        self._poll = select.poll()
+        self._poll.register(control, POLLIN)
+        rehearse(confined)
+        for number in _SENT_BY_OTHERS:
+            signal.signal(number, signal.SIG_IGN)
         batch.prepare()
         gc.collect()
         gc.freeze()
         gc.disable()
+        fill_gaps()
 
     def serve(self) -> None:
         self._probe_children()
-        self._say({"missing": self._confined.missing})
+        self._control.send(json.dumps({"missing": self._confined.missing}).encode())
         while True:
-            task, descriptors = self._receive()
-            if task["kind"] == "kill":
-                continue  # the child had ended already
-            for name in task["preload"]:
-                preload(name)
-            pid = self._fork(task, descriptors)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            self._say(self._supervise(pid, task))
+            order, descriptors = self._receive()
+            if order is not None:  # else the child that was to be killed had ended already
+                self._run_child(order, descriptors)
 
     def _probe_children(self) -> None:
         """Let a child that runs nothing say which of its layers are missing."""
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._confined.restrict(cpu_s=10, memory_bytes=1 << 32)
+            self._confined.restrict((10, 1 << 32))
             os.write(write_end, json.dumps(self._confined.missing).encode())
             os._exit(0)
         os.close(write_end)
-        self._confined.missing = json.loads(os.read(read_end, _MAX_MESSAGE))
+        self._confined.missing = json.loads(os.read(read_end, _MAX_CONFIG))
         os.close(read_end)
         os.waitpid(pid, 0)
 
-    def _receive(self) -> tuple[dict[str, Any], list[int]]:
-        data, descriptors, _, _ = socket.recv_fds(self._control, _MAX_MESSAGE, 8)
+    def _receive(self) -> tuple[Any, list[int]]:
+        """An order, or None to end the child that runs; and the child's descriptors."""
+        data, ancillary, _, _ = self._control.recvmsg(_MAX_ORDER, _MAX_ANCILLARY)
         if not data:
             os._exit(0)
+        descriptors = memoryview(ancillary[0][2]).cast("i").tolist() if ancillary else []
         return marshal.loads(data), descriptors
 
-    def _say(self, answer: dict[str, Any]) -> None:
-        self._control.send(json.dumps(answer).encode())
-
-    def _fork(self, task: dict[str, Any], descriptors: list[int]) -> int:
-        """Start a child with its channel, standard output and, for some, standard input."""
+    def _run_child(self, order: tuple[Any, ...], descriptors: list[int]) -> None:
+        """Start a child, and tell the judge how it ended."""
+        kind, has_stderr, cpu_s, wall_s, memory_bytes, modules = order
+        for name in modules:
+            preload(name)
+        started = monotonic()
         pid = os.fork()
         if pid == 0:
+            leave = os._exit  # which the candidate may replace
             try:
-                self._become_child(task, descriptors)
+                limits = int(cpu_s) + 2, memory_bytes
+                child.become(descriptors, has_stderr, self._confined, limits)
+                _RUNNERS[kind](Channel())
+                leave(0)
             finally:
-                os._exit(1)
-        return pid
-
-    def _become_child(self, task: dict[str, Any], descriptors: list[int]) -> None:
-        channel, output, *stdin = descriptors
-        os.dup2(output, 1)
-        os.dup2(output if task["stderr"] else 0, 2)  # 0 is /dev/null so far
-        if stdin:
-            os.dup2(stdin[0], 0)
-        os.dup2(channel, CHANNEL_FD)
-        os.closerange(CHANNEL_FD + 1, 256)
-        gc.enable()
-        for number, handler in _HANDLERS_OF_CHILDREN:
-            _signal.signal(number, handler)
-        self._confined.restrict(task["cpu_limit_s"], task["memory_bytes"])
-        leave = os._exit  # which the candidate may replace
-        _RUNNERS[task["kind"]](Channel())
-        leave(0)
-
-    def _supervise(self, pid: int, task: dict[str, Any]) -> dict[str, Any]:
-        """Wait for the child's end, or bring it about at a limit or at the judge's word."""
-        started = time.monotonic()
-        cause = self._wait(pid, task["cpu_s"], started + task["wall_s"])
+                leave(1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        cause = self._wait(pid, cpu_s, wall_s)
         if cause:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, SIGKILL)
         _, status, used = os.wait4(pid, 0)
         self._end_what_is_left()
-        return {
-            "exit_code": os.waitstatus_to_exitcode(status),
-            "cause": cause,
-            "cpu_s": used.ru_utime + used.ru_stime,
-            "wall_s": time.monotonic() - started,
-            "memory_mb": used.ru_maxrss / 1024,
-        }
+        code = os.waitstatus_to_exitcode(status)
+        cpu_used_s = used.ru_utime + used.ru_stime
+        wall_used_s = monotonic() - started
+        self._control.send(pack(ENDED, code, cause, cpu_used_s, wall_used_s, used.ru_maxrss))
 
-    def _wait(self, pid: int, cpu_s: float, deadline: float) -> str:
-        """Why the child must be ended; empty if it has ended by itself."""
-        child = os.pidfd_open(pid)
-        poll = select.poll()
-        poll.register(child, select.POLLIN)
-        poll.register(self._control, select.POLLIN)
-        cpu_clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process, as in clock_getcpuclockid(3)
-        num_cpus = os.cpu_count() or 1
+    def _wait(self, pid: int, cpu_s: float, wall_s: float) -> int:
+        """Why the child must be ended, of `CAUSES`; 0 if it has ended by itself."""
+        pidfd = os.pidfd_open(pid)
+        self._poll.register(pidfd, POLLIN)
         try:
-            while True:
-                wall_left = deadline - time.monotonic()
-                cpu_left = cpu_s - time.clock_gettime(cpu_clock)
+            pause = min(wall_s, cpu_s / self._num_cpus)
+            deadline = 0.0
+            while not (ready := self._poll.poll(pause * 1000 + 1)):
+                deadline = deadline or monotonic() + wall_s - pause
+                # CPUCLOCK_SCHED of that process, as in clock_getcpuclockid(3)
+                cpu_left = cpu_s - clock_gettime((~pid << 3) | 2)
+                wall_left = deadline - monotonic()
                 if cpu_left <= 0:
-                    return "cpu"
+                    return CAUSES.index("cpu")
                 if wall_left <= 0:
-                    return "wall"
-                pause = min(wall_left, cpu_left / num_cpus)
-                ready = {fd for fd, _ in poll.poll(pause * 1000 + 1)}
-                if child in ready:
-                    return ""
-                if self._control.fileno() in ready:
-                    self._receive()
-                    return "stopped"
+                    return CAUSES.index("wall")
+                pause = min(wall_left, cpu_left / self._num_cpus)
+            if len(ready) == 1 and ready[0][0] != pidfd:
+                self._receive()
+                return CAUSES.index("stopped")
+            return 0
         finally:
-            os.close(child)
+            self._poll.unregister(pidfd)
+            os.close(pidfd)
 
     def _end_what_is_left(self) -> None:
         """End and reap what the child started, where the kernel let it start processes."""
-        limit = time.monotonic() + _REAP_S
-        while time.monotonic() < limit:
-            if self._can_end_all:
-                kill_all()
-            else:
-                kill_children()
-            try:
-                os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
+        limit = 0.0
+        while (kill_all if self._can_end_all else kill_children)():
+            limit = limit or monotonic() + _REAP_S
+            if monotonic() > limit:
                 return
+            reap()
 
 
-def kill_all() -> None:
-    """Every process of the pid namespace but this one, its first."""
+def kill_all() -> bool:
+    """Every process of the pid namespace but this one, its first; whether there was any."""
     try:
-        os.kill(-1, signal.SIGKILL)
+        os.kill(-1, SIGKILL)
     except ProcessLookupError:
-        return
+        return False
+    return True
 
 
-def kill_children() -> None:
+def kill_children() -> bool:
     """The children of this process, which orphans become, as far as the kernel tells them."""
     path = f"/proc/self/task/{os.getpid()}/children"
     if not os.path.exists(path):
-        return
+        return reap()
     with open(path) as file:
-        for pid in file.read().split():
-            try:
-                os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        pids = file.read().split()
+    for pid in pids:
+        try:
+            os.kill(int(pid), SIGKILL)
+        except ProcessLookupError:
+            continue
+    return bool(pids)
 
 
-def import_usual_modules() -> None:
-    """Import them, and seed `random`, so that every child starts from the same state.
-
-    The command line has switched off `os.register_at_fork`, with which `random` would see to it
-    that no two children do.
-    """
-    for name in USUAL_MODULES:
-        __import__(name)
-    os.register_at_fork = posix.register_at_fork
-    random.seed(0)
+def reap() -> bool:
+    """Take note of a child's end, if one has ended; whether there are any."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def preload(name: str) -> None:
