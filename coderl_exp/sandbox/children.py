@@ -90,6 +90,7 @@ class Child:
         self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
+        channel.setblocking(False)
         os.set_blocking(output, False)
         self._poll = select.poll()
         for descriptor in (control.fileno(), channel.fileno(), output):
@@ -105,7 +106,7 @@ class Child:
     def answer(self, byte: bytes) -> None:
         """Let it go on; if it has ended, `line` will tell."""
         with contextlib.suppress(OSError):
-            self._channel.send(byte, socket.MSG_DONTWAIT)
+            self._channel.send(byte)
 
     @property
     def has_line(self) -> bool:
@@ -217,7 +218,7 @@ class Child:
 
     def _send_more(self) -> None:
         try:
-            sent = self._channel.send(self._outgoing, socket.MSG_DONTWAIT)
+            sent = self._channel.send(self._outgoing)
             self._outgoing = self._outgoing[sent:]
         except BlockingIOError:
             pass
