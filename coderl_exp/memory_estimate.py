@@ -70,9 +70,13 @@ def num_parameters(folder: Path) -> int:
 
 
 def generation_bytes(shape: ModelShape, config: Config) -> int:
-    """Weights, and keys and values of a full batch at its longest."""
-    positions = _PROMPT_TOKENS + config.generation.max_tokens + _SPARE_POSITIONS
-    values = 2 * shape.num_layers * shape.key_value_size * positions * config.generation.batch_size
+    """Weights, and keys and values of a full batch at its longest; its rows share prompts."""
+    rows = config.generation.batch_size
+    num_candidates = min(config.generation.num_candidates, config.num_test_candidates)
+    num_prompts = min(rows, math.ceil(rows / num_candidates) + 1)
+    positions = rows * (config.generation.max_tokens + _SPARE_POSITIONS)
+    positions += num_prompts * _PROMPT_TOKENS
+    values = 2 * shape.num_layers * shape.key_value_size * positions
     each = _BYTES[config.model.dtype.value]
     return each * (shape.num_parameters + values) + _RUNTIME_BYTES
 

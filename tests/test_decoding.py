@@ -13,11 +13,12 @@ from trl import GRPOConfig
 
 from coderl_exp.config import compose_config
 from coderl_exp.generation import decoding
-from coderl_exp.generation.cache import ATTENTION
+from coderl_exp.generation.attention import ATTENTION, attend, attend_plainly
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
 from coderl_exp.generation.reading import read_prompts
 from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
 from coderl_exp.generation.sampling import sample_tokens
+from coderl_exp.generation.shared_prompts import ReadPrompt, SharedPrompts
 from coderl_exp.method import GRPOJob
 from coderl_exp.method.grpo import own_rollouts
 from tests.conftest import byte_tokenizer, tiny_model
@@ -85,6 +86,57 @@ def test_a_prompt_is_read_once_for_all_its_completions(monkeypatch: pytest.Monke
     monkeypatch.setattr(decoding, "read_prompts", noting)
     decode(policy(), wanted(num_prompts=6, num_each=9), OPTIONS)
     assert len(read) == len(set(map(tuple, read))) == 6
+
+
+def read_prompt(length: int) -> ReadPrompt:
+    states = (torch.full((2, length, 4), float(length)), torch.full((2, length, 4), -float(length)))
+    return ReadPrompt(logits=torch.zeros(9), layers=(states,))
+
+
+def test_rows_of_the_same_prompt_share_its_keys_and_values() -> None:
+    prompts = SharedPrompts(num_rows=5, num_prompts=2, longest=7, like=read_prompt(7))
+    for row, length in enumerate((7, 3, 7, 3, 3)):
+        prompts.put(row, (length,) * length, read_prompt(length))
+    groups = prompts.groups
+    [[keys, _]] = groups.layers
+    assert keys.shape == (2, 2, 7, 4)
+    queries = torch.arange(5.0)[:, None, None, None].expand(5, 2, 3, 4)
+    gathered = groups.gather(queries)
+    assert gathered.shape == (2, 2, 3 * 3, 4), "two prompts, of which one has three rows"
+    assert torch.equal(groups.scatter(gathered), queries)
+    assert groups.mask.isinf().sum(-1).flatten().tolist() == [0, 4]
+
+
+def test_the_place_of_a_prompt_that_no_row_continues_is_given_again() -> None:
+    prompts = SharedPrompts(num_rows=2, num_prompts=2, longest=9, like=read_prompt(9))
+    for length in range(1, 9):
+        prompts.release([0])
+        prompts.put(0, (length,) * length, read_prompt(length))
+        prompts.put(1, (9,) * 9, read_prompt(9))
+        [[keys, _]] = prompts.groups.layers
+        assert len(keys) == 2
+        assert sorted(keys[:, 0, 0, 0].tolist()) == [length, 9]
+
+
+def test_more_prompts_than_there_is_room_for_make_room() -> None:
+    prompts = SharedPrompts(num_rows=4, num_prompts=1, longest=4, like=read_prompt(4))
+    for row in range(4):
+        prompts.put(row, (row,) * (row + 1), read_prompt(row + 1))
+    [[keys, values]] = prompts.groups.layers
+    assert keys[:, 1, 0, 3].tolist() == [1, 2, 3, 4]
+    assert values[3].eq(-4).all()
+
+
+def test_attention_in_steps_is_that_of_the_cpus_kernel() -> None:
+    random = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(3, 2, n, 8, generator=random) for n in (5, 7, 7))
+    mask = torch.zeros(3, 1, 1, 7).masked_fill(torch.arange(7) > 3, float("-inf"))
+    for fast, plain in zip(
+        attend(query, key, value, mask, 0.3),
+        attend_plainly(query, key, value, mask, 0.3),
+        strict=True,
+    ):
+        assert torch.allclose(fast, plain, atol=1e-6)
 
 
 def test_prompts_are_read_in_groups_and_returned_in_their_order() -> None:

@@ -63,3 +63,19 @@ def test_the_cache_grows_with_the_batch() -> None:
         generation_bytes(SMOLLM2, composed(f"generation.batch_size={size}")) for size in (1, 64)
     )
     assert large > small
+
+
+def test_candidates_of_a_problem_share_its_prompt_in_the_cache() -> None:
+    alone, together = (
+        generation_bytes(
+            SMOLLM2,
+            composed(
+                "generation.batch_size=64",
+                f"generation.num_candidates={number}",
+                f"evaluation.num_candidates={number}",
+                "evaluation.ks=[1]",
+            ),
+        )
+        for number in (1, 8)
+    )
+    assert together < alone

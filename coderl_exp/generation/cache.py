@@ -1,36 +1,18 @@
-"""A key-value cache whose rows are given to new completions, and attention without repeated heads.
+"""A key-value cache whose rows are given to new completions.
 
-Transformers' `DynamicCache` concatenates every layer at every step and its SDPA repeats the
-key-value heads of grouped-query attention where there is a mask; on a CPU the two cost more than
-the matrix products. Both are replaced at Transformers' own extension points.
+Transformers' `DynamicCache` concatenates every layer at every step, which on a CPU costs more than
+the matrix products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.masking_utils import sdpa_mask
 
-ATTENTION = "sdpa_grouped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadPrompt:
-    """A prompt that has gone through the model."""
-
-    logits: torch.Tensor
-    """After its last token, `[vocabulary]`."""
-    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
-    """Keys and values of each, `[heads, length, head_dim]`."""
-
-    @property
-    def length(self) -> int:
-        return int(self.layers[0][0].shape[1])
+from coderl_exp.generation.shared_prompts import ReadPrompt, SharedPrompts, Tokens
 
 
 class SlotLayer(DynamicLayer):
@@ -60,19 +42,22 @@ class SlotLayer(DynamicLayer):
 class SlotCache(Cache):
     """Every row is a completion that is being written; all write into the same column.
 
-    A row begins where its prompt does, `starts`; what is left of that is not its own. The columns
-    from `begin` to `end` are in use.
+    A row begins with its first token, in the column `starts`; what is left of that is not its own.
+    The columns from `begin` to `end` are in use. Prompts are held apart.
     """
 
-    def __init__(self, num_rows: int, longest_prompt: int, capacity: int, like: ReadPrompt) -> None:
-        """`capacity` columns: more than the longest prompt and the longest completion.
+    def __init__(
+        self, num_rows: int, capacity: int, prompts: SharedPrompts, like: ReadPrompt
+    ) -> None:
+        """`capacity` columns: as many as the longest completion has tokens, or more.
 
         They are zero at first: what is masked counts zero times, which must not be NaN.
         """
-        self._longest_prompt = longest_prompt
-        self.begin = self.end = longest_prompt
+        self.begin = self.end = 0
         self.capacity = capacity
-        self.starts = torch.full((num_rows,), longest_prompt, device=like.logits.device)
+        self.prompts = prompts
+        self.starts = torch.zeros(num_rows, dtype=torch.long, device=like.logits.device)
+        self._lengths = self.starts.clone()
         shape = (num_rows, like.layers[0][0].shape[0], capacity, like.layers[0][0].shape[2])
         layers = [
             SlotLayer((keys.new_zeros(shape), values.new_zeros(shape)), self)
@@ -80,14 +65,15 @@ class SlotCache(Cache):
         ]
         super().__init__(layers=layers)
 
-    def put(self, row: int, prompt: ReadPrompt) -> None:
+    def put(self, row: int, tokens: Tokens, prompt: ReadPrompt) -> None:
         """Give the row to a completion of the prompt."""
-        start = self.end - prompt.length
-        self.starts[row] = start
-        self.begin = min(self.begin, start)
-        for layer, states in zip(self.layers, prompt.layers, strict=True):
-            for buffer, state in zip(layer.buffers, states, strict=True):
-                buffer[row, :, start : self.end] = state
+        self.prompts.put(row, tokens, prompt)
+        self._lengths[row] = prompt.length
+        self.starts[row] = self.end
+
+    def release(self, rows: Sequence[int]) -> None:
+        """Their completions have ended."""
+        self.prompts.release(rows)
 
     def advance(self, live: Sequence[int]) -> None:
         """Make room for one token of each row.
@@ -103,19 +89,18 @@ class SlotCache(Cache):
         self.end += 1
 
     def _move(self) -> None:
-        """The columns in use, to the left; a prompt that comes next must still fit."""
+        """The columns in use, to the left."""
         length = self.end - self.begin
-        end = max(length, self._longest_prompt)
-        begin = end - length
         for layer in self.layers:
             for buffer in layer.buffers:
-                buffer[:, :, begin:end] = buffer[:, :, self.begin : self.end].clone()
-        self.starts -= self.begin - begin
-        self.begin, self.end = begin, end
+                buffer[:, :, :length] = buffer[:, :, self.begin : self.end].clone()
+        self.starts -= self.begin
+        self.begin, self.end = 0, length
 
     def keep(self, rows: torch.Tensor) -> None:
         """Only these rows, in this order."""
-        self.starts = self.starts[rows]
+        self.prompts.keep(rows.tolist())
+        self.starts, self._lengths = self.starts[rows], self._lengths[rows]
         for layer in self.layers:
             layer.buffers = tuple(self._kept(buffer, rows) for buffer in layer.buffers)
 
@@ -134,41 +119,4 @@ class SlotCache(Cache):
 
     def positions(self) -> torch.Tensor:
         """Of the token that is read next, `[rows, 1]`."""
-        return (self.end - 1 - self.starts)[:, None]
-
-
-def grouped_attention(
-    _module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Scaled dot-product attention, grouped heads in place; `[batch, length, heads, head_dim]`.
-
-    Of a single position the heads of a group are queries of one head, which reads the keys once.
-    """
-    batch, num_heads, length, head_dim = query.shape
-    is_single = length == 1
-    if is_single:
-        query = query.reshape(batch, key.shape[1], -1, head_dim)
-        if attention_mask is not None:
-            attention_mask = attention_mask.expand(-1, -1, query.shape[2], -1)
-    output = torch.nn.functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=attention_mask,
-        dropout_p=dropout,
-        scale=scaling,
-        is_causal=attention_mask is None and not is_single,
-        enable_gqa=not is_single,
-    )
-    return output.reshape(batch, num_heads, length, head_dim).transpose(1, 2), None
-
-
-AttentionInterface.register(ATTENTION, grouped_attention)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+        return (self._lengths + self.end - 1 - self.starts)[:, None]

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
-from coderl_exp.generation.cache import ReadPrompt, SlotCache
+from coderl_exp.generation.attention import continuing
+from coderl_exp.generation.cache import SlotCache
 from coderl_exp.generation.reading import read_prompts
 from coderl_exp.generation.sampling import random_streams, sample_tokens
+from coderl_exp.generation.shared_prompts import ReadPrompt, SharedPrompts, Tokens
 
 _RETIRE_SHARE = 0.125
 """Rows that nothing is left for leave when they make up this share: leaving copies the cache."""
@@ -26,8 +28,7 @@ used up."""
 class Wanted:
     """One completion that is asked for."""
 
-    prompt: tuple[int, ...]
-    """Token ids."""
+    prompt: Tokens
     seed: int
 
 
@@ -61,7 +62,7 @@ class _Batch:
         self._uniform = random_streams([w.seed for w in wanted], decoding.max_tokens)
         self._completions: list[list[int]] = [[] for _ in wanted]
         self._next = 0
-        self._prompts: dict[tuple[int, ...], ReadPrompt] = {}
+        self._prompts: dict[Tokens, ReadPrompt] = {}
         num_rows = min(decoding.num_rows, len(wanted))
         self._occupants: list[int | None] = [None] * num_rows
         """Row → number of the completion that is written there."""
@@ -69,8 +70,10 @@ class _Batch:
         like = self._prompts[wanted[0].prompt]
         longest = max(len(w.prompt) for w in wanted)
         is_refilled = len(wanted) > num_rows
-        capacity = longest + decoding.max_tokens + (_SPARE_COLUMNS if is_refilled else 0)
-        self._cache = SlotCache(num_rows, longest, capacity, like)
+        capacity = decoding.max_tokens + (_SPARE_COLUMNS if is_refilled else 0)
+        num_prompts = len({w.prompt for w in wanted[:num_rows]})
+        prompts = SharedPrompts(num_rows, num_prompts, longest, like)
+        self._cache = SlotCache(num_rows, capacity, prompts, like)
         self._logits = like.logits.new_empty(num_rows, len(like.logits))
         self._tokens = torch.zeros(num_rows, dtype=torch.long, device=like.logits.device)
 
@@ -93,8 +96,9 @@ class _Batch:
         given = dict(zip(rows, range(self._next, last), strict=False))
         self._read(list(given.values()))
         for row, number in given.items():
-            prompt = self._prompts[self._wanted[number].prompt]
-            self._cache.put(row, prompt)
+            tokens = self._wanted[number].prompt
+            prompt = self._prompts[tokens]
+            self._cache.put(row, tokens, prompt)
             self._logits[row] = prompt.logits
             self._occupants[row] = number
         self._next += len(given)
@@ -126,6 +130,7 @@ class _Batch:
                 options.on_finished(len(ids))
                 self._occupants[row] = None
                 ended.append(row)
+        self._cache.release(ended)
         return ended
 
     def _retire(self) -> None:
@@ -140,12 +145,13 @@ class _Batch:
     def _step(self, live: Sequence[int]) -> None:
         """Read the rows' last tokens."""
         self._cache.advance(live)
-        output = self._model(
-            input_ids=self._tokens[:, None],
-            attention_mask=self._cache.mask(self._logits.dtype),
-            position_ids=self._cache.positions(),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with continuing(self._cache.prompts):
+            output = self._model(
+                input_ids=self._tokens[:, None],
+                attention_mask=self._cache.mask(self._logits.dtype),
+                position_ids=self._cache.positions(),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         self._logits = output.logits[:, -1]

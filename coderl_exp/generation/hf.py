@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from coderl_exp.config import SamplingConfig
+from coderl_exp.generation.attention import ATTENTION
 from coderl_exp.generation.batching import Request
-from coderl_exp.generation.cache import ATTENTION
 from coderl_exp.generation.completions import Completions, eos_ids
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
 from coderl_exp.records import Candidate

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from coderl_exp.generation.cache import ReadPrompt
+from coderl_exp.generation.shared_prompts import ReadPrompt
 
 _MAX_TOKENS = 2048
 """Read at a time, padding included: beyond that nothing gets faster, and memory grows."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from coderl_exp.generation.attention import ATTENTION
 from coderl_exp.generation.batching import candidate_seed
-from coderl_exp.generation.cache import ATTENTION
 from coderl_exp.generation.completions import encode_chat
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
 
