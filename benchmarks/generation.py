@@ -26,7 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.generation_contenders import CONTENDERS, NEEDED_PACKAGES, Case, Measured
+from benchmarks.generation_contenders import (
+    CONTENDERS,
+    MEASURED,
+    NEEDED_PACKAGES,
+    Case,
+    Measured,
+)
 
 _SIZES = ("1:1", "16:1", "16:8", "64:1", "64:8", "64:10")
 
@@ -123,7 +129,8 @@ def _in_own_process(contender: str, case: Case) -> Measured:
     )
     if done.returncode:
         raise SystemExit(f"{contender} failed:\n{done.stderr}")
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    [line] = [each for each in done.stdout.splitlines() if each.startswith(MEASURED)]
+    return Measured(**json.loads(line.removeprefix(MEASURED)))
 
 
 def matrix_product_gflops(num_threads: int = 2, size: int = 2048, rounds: int = 5) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -142,6 +143,8 @@ def continuous_batching(task: Task) -> Sample:
 
 def vllm(task: Task) -> Sample:
     """vLLM in this process, with the prompts at once."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # so that its memory is this process's
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB; otherwise most of the machine's
     from vllm import LLM, SamplingParams, TokensPrompt
 
     case = task.case
@@ -203,11 +206,12 @@ CONTENDERS: Mapping[str, Callable[[Task], Sample]] = {
     "vllm": vllm,
     "llama.cpp": llama_cpp,
 }
+MEASURED = "measured: "
 NEEDED_PACKAGES = {"vllm": "vllm", "llama.cpp": "llama_cpp"}
 
 
 def main() -> None:
-    """Sample once and print what was measured as the last line."""
+    """Sample once and print what was measured, in a line that begins with `MEASURED`."""
     import torch
 
     name, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
@@ -225,7 +229,7 @@ def main() -> None:
         peak_memory_mb=peak_memory_mb(),
         num_parameters=model_shape(Path(task.model.path)).num_parameters,
     )
-    print(json.dumps(asdict(measured)))
+    print(MEASURED + json.dumps(asdict(measured)), flush=True)
 
 
 if __name__ == "__main__":
