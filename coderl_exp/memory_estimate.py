@@ -73,7 +73,7 @@ def generation_bytes(shape: ModelShape, config: Config) -> int:
     """Weights, and keys and values of a full batch at its longest; its rows share prompts."""
     rows = config.generation.batch_size
     num_candidates = min(config.generation.num_candidates, config.num_test_candidates)
-    num_prompts = min(rows, math.ceil(rows / num_candidates) + 1)
+    num_prompts = min(rows, 2 * math.ceil(rows / num_candidates))  # the last rows of some as well
     positions = rows * (config.generation.max_tokens + _SPARE_POSITIONS)
     positions += num_prompts * _PROMPT_TOKENS
     values = 2 * shape.num_layers * shape.key_value_size * positions

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPTJConfig, GPTJForCausalLM, OPTConfig, OPTForCausalLM
 from trl import GRPOConfig
 
 from coderl_exp.config import compose_config
+from coderl_exp.errors import GenerationError
 from coderl_exp.generation import decoding
-from coderl_exp.generation.attention import ATTENTION, attend, attend_plainly
+from coderl_exp.generation.attention import (
+    attend,
+    attend_plainly,
+    use_grouped_attention,
+)
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
 from coderl_exp.generation.reading import read_prompts
 from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
@@ -35,7 +41,7 @@ OPTIONS = Decoding(
 
 def policy() -> Any:
     model = tiny_model()
-    model.set_attn_implementation(ATTENTION)
+    use_grouped_attention(model)
     return model
 
 
@@ -137,6 +143,51 @@ def test_attention_in_steps_is_that_of_the_cpus_kernel() -> None:
         strict=True,
     ):
         assert torch.allclose(fast, plain, atol=1e-6)
+
+
+def test_attention_in_steps_keeps_large_scores_of_short_floats() -> None:
+    random = torch.Generator().manual_seed(0)
+    query, key, value = (10 * torch.randn(2, 1, 9, 64, generator=random) for _ in range(3))
+    mask = torch.zeros(2, 1, 1, 9)
+    expected, _ = attend_plainly(
+        *(each.bfloat16().double().float() for each in (query, key, value)), mask, 0.125
+    )
+    found, mass = attend_plainly(*(e.bfloat16() for e in (query, key, value)), mask, 0.125)
+    assert torch.allclose(found.float(), expected, atol=0.2)
+    assert mass.dtype == torch.float32
+
+
+def tiny(config_class: type[Any], model_class: type[Any], **options: Any) -> Any:
+    torch.manual_seed(0)
+    return model_class(config_class(vocab_size=300, **options)).eval()
+
+
+def test_a_model_that_scales_its_queries_itself_writes_what_generate_writes() -> None:
+    model = tiny(
+        OPTConfig, OPTForCausalLM, hidden_size=32, ffn_dim=64, num_hidden_layers=2,
+        num_attention_heads=4, word_embed_proj_dim=32, max_position_embeddings=64, init_std=0.5,
+    )  # fmt: skip
+    prompt = torch.arange(50, 62)[None]
+    written = model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=12,
+        eos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    use_grouped_attention(model)
+    greedy = replace(OPTIONS, temperature=0, max_tokens=12, is_finished=lambda *_: False)
+    [ids] = decode(model, [Wanted(prompt=tuple(range(50, 62)), seed=0)], greedy)
+    assert ids == written[0, 12:].tolist()
+
+
+def test_a_model_whose_attention_cannot_be_replaced_is_refused() -> None:
+    model = tiny(GPTJConfig, GPTJForCausalLM, n_embd=32, n_layer=1, n_head=4, rotary_dim=8)
+    with pytest.raises(GenerationError, match="gptj"):
+        use_grouped_attention(model)
+
+
+def test_a_model_that_does_not_look_at_the_prompts_is_not_believed() -> None:
+    model = tiny_model()
+    with pytest.raises(GenerationError, match="0 of 2 layers"):
+        decode(model, [Wanted(prompt=(50, 51), seed=0)], OPTIONS)
 
 
 def test_prompts_are_read_in_groups_and_returned_in_their_order() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from coderl_exp.config import SamplingConfig
-from coderl_exp.generation.attention import ATTENTION
+from coderl_exp.generation.attention import use_grouped_attention
 from coderl_exp.generation.batching import Request
 from coderl_exp.generation.completions import Completions, eos_ids
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
@@ -22,7 +22,7 @@ class TransformersGenerator:
         self.completions = Completions(
             tokenizer, eos_ids(model.generation_config, tokenizer), config.stop
         )
-        model.set_attn_implementation(ATTENTION)
+        use_grouped_attention(model)
 
     def run(
         self,

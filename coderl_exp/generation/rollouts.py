@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from coderl_exp.generation.attention import ATTENTION
+from coderl_exp.generation.attention import use_grouped_attention
 from coderl_exp.generation.batching import candidate_seed
 from coderl_exp.generation.completions import encode_chat
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
@@ -70,7 +70,7 @@ def _decoding_policy(policy: Any) -> Iterator[Any]:
     was_training, attention = policy.training, policy.config._attn_implementation
     base = policy.get_base_model() if hasattr(policy, "get_base_model") else policy
     policy.eval()
-    base.set_attn_implementation(ATTENTION)
+    use_grouped_attention(base)
     try:
         yield policy
     finally:

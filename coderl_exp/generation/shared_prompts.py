@@ -73,6 +73,8 @@ class SharedPrompts:
         shape = (num_prompts, keys.shape[0], longest, keys.shape[2])
         self._layers = [[state.new_zeros(shape) for state in states] for states in like.layers]
         self._groups: Groups | None = None
+        self.num_uses = 0
+        """How many layers have looked at them in this step."""
 
     def put(self, row: int, tokens: Tokens, prompt: ReadPrompt) -> None:
         """Have the row continue this prompt."""
@@ -92,11 +94,13 @@ class SharedPrompts:
                 buffer[free[0], :, : prompt.length] = state
 
     def _grow(self) -> None:
-        self._held.append(())
-        self._layers = [
-            [torch.cat([state, torch.zeros_like(state[:1])]) for state in states]
-            for states in self._layers
-        ]
+        """By a quarter; one layer after the other, so that little is there twice."""
+        count = 1 + len(self._held) // 4
+        self._held += [()] * count
+        self._groups = None
+        for states in self._layers:
+            for n, state in enumerate(states):
+                states[n] = torch.cat([state, state.new_zeros(count, *state.shape[1:])])
 
     def release(self, rows: Iterable[int]) -> None:
         """These rows continue nothing any more."""

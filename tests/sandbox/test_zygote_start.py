@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coderl_exp.config import Lane
 from coderl_exp.records import Program
 from coderl_exp.sandbox import Judge, syscalls, zygotes
 
@@ -101,3 +105,27 @@ def f(x):
 """
     program = Program(code=code, entry_point="f", tests=("assert f(1) == []",))
     assert next(judge.run([program])).passed
+
+
+@pytest.mark.parametrize("num_open", [60, 300])
+def test_a_judge_with_many_open_files_hands_none_of_its_descriptors_on(
+    num_open: int, make: Callable[..., Judge]
+) -> None:
+    code = """
+import os
+def f(x):
+    found = []
+    for descriptor in range(1024):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        found.append(descriptor)
+    return found
+"""
+    program = Program(code=code, entry_point="f", tests=("assert f(1) == [0, 1, 2, 3]",))
+    with contextlib.ExitStack() as stack:
+        for _ in range(num_open):
+            stack.enter_context(Path(os.devnull).open())
+        verdict = next(make(lane=Lane.strict).run([program]))
+    assert verdict.passed, verdict

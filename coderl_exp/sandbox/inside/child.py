@@ -16,8 +16,9 @@ _HANDLERS = (
 millisecond."""
 _NULL = 0
 """The zygote's own standard input is /dev/null."""
+CONTROL_FD = CHANNEL_FD + 1
+"""Of the zygote, which opens few others: the lowest numbers that are free."""
 _END = 256
-"""No descriptor of a zygote is higher."""
 PLACES = (0, 1, 2, CHANNEL_FD)
 
 

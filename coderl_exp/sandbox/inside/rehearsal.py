@@ -16,8 +16,8 @@ from .confinement import Confinement
 
 _TIMES = 20
 """More than the interpreter's counters want."""
-_PLACES = (56, 57, 58, 59)
-"""Descriptors that nothing else uses: below the limit, above the zygote's own."""
+_PLACES = (24, 25, 26, 27)
+"""Descriptors that nothing else uses: above the zygote's own, which are few."""
 _MAX_MESSAGES = 1 << 16
 _CODE = '''
 import math

@@ -45,7 +45,7 @@ _SENT_BY_OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=moved(int(sys.argv[1]), child.CONTROL_FD))
     config = marshal.loads(control.recv(_MAX_CONFIG))
     confinement.die_with_parent()
     if os.getppid() != config["judge"]:
@@ -63,12 +63,27 @@ def main() -> None:
     os.waitpid(zygote, 0)
 
 
+def moved(descriptor: int, place: int) -> int:
+    """The place, at which the descriptor is then: the judge's numbers may be any."""
+    if descriptor != place:
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+    return place
+
+
+def ignore_signals() -> None:
+    """Only the judge ends a zygote."""
+    for number in _SENT_BY_OTHERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Zygote:
     """Serves one request after the other until the judge closes the socket."""
 
     def __init__(self, control: socket.socket, config: Any, confined: Any) -> None:
         confinement.die_with_parent()
         os.setsid()
+        ignore_signals()
         self._control = control
         self._confined = confined
         sys.argv = [""]
@@ -84,8 +99,7 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(control, POLLIN)
         rehearse(confined)
-        for number in _SENT_BY_OTHERS:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         batch.prepare()
         gc.collect()
         gc.freeze()
@@ -139,28 +153,26 @@ class Zygote:
                 leave(1)
         for descriptor in descriptors:
             os.close(descriptor)
-        cause = self._wait(pid, cpu_s, wall_s)
+        cause = self._wait(pid, cpu_s, wall_s, started)
         if cause:
             os.kill(pid, SIGKILL)
         _, status, used = os.wait4(pid, 0)
+        wall_used_s = monotonic() - started
         self._end_what_is_left()
         code = os.waitstatus_to_exitcode(status)
         cpu_used_s = used.ru_utime + used.ru_stime
-        wall_used_s = monotonic() - started
         self._control.send(pack(ENDED, code, cause, cpu_used_s, wall_used_s, used.ru_maxrss))
 
-    def _wait(self, pid: int, cpu_s: float, wall_s: float) -> int:
+    def _wait(self, pid: int, cpu_s: float, wall_s: float, started: float) -> int:
         """Why the child must be ended, of `CAUSES`; 0 if it has ended by itself."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, POLLIN)
         try:
             pause = min(wall_s, cpu_s / self._num_cpus)
-            deadline = 0.0
             while not (ready := self._poll.poll(pause * 1000 + 1)):
-                deadline = deadline or monotonic() + wall_s - pause
                 # CPUCLOCK_SCHED of that process, as in clock_getcpuclockid(3)
                 cpu_left = cpu_s - clock_gettime((~pid << 3) | 2)
-                wall_left = deadline - monotonic()
+                wall_left = started + wall_s - monotonic()
                 if cpu_left <= 0:
                     return CAUSES.index("cpu")
                 if wall_left <= 0:
