@@ -149,12 +149,10 @@ def test_attention_in_steps_keeps_large_scores_of_short_floats() -> None:
     random = torch.Generator().manual_seed(0)
     query, key, value = (10 * torch.randn(2, 1, 9, 64, generator=random) for _ in range(3))
     mask = torch.zeros(2, 1, 1, 9)
-    expected, _ = attend_plainly(
-        *(each.bfloat16().double().float() for each in (query, key, value)), mask, 0.125
-    )
-    found, mass = attend_plainly(*(e.bfloat16() for e in (query, key, value)), mask, 0.125)
-    assert torch.allclose(found.float(), expected, atol=0.2)
-    assert mass.dtype == torch.float32
+    exact = [each.bfloat16().float() for each in (query, key, value)]
+    _, expected = attend_plainly(*exact, mask, 0.125)
+    _, mass = attend_plainly(*(each.bfloat16() for each in exact), mask, 0.125)
+    assert torch.allclose(mass, expected, atol=1e-2)
 
 
 def tiny(config_class: type[Any], model_class: type[Any], **options: Any) -> Any:
