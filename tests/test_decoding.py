@@ -15,11 +15,7 @@ from trl import GRPOConfig
 from coderl_exp.config import compose_config
 from coderl_exp.errors import GenerationError
 from coderl_exp.generation import decoding
-from coderl_exp.generation.attention import (
-    attend,
-    attend_plainly,
-    use_grouped_attention,
-)
+from coderl_exp.generation.attention import attend, attend_plainly, use_grouped_attention
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
 from coderl_exp.generation.reading import read_prompts
 from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
@@ -122,6 +118,17 @@ def test_the_place_of_a_prompt_that_no_row_continues_is_given_again() -> None:
         [[keys, _]] = prompts.groups.layers
         assert len(keys) == 2
         assert sorted(keys[:, 0, 0, 0].tolist()) == [length, 9]
+
+
+def test_rows_are_grouped_anew_only_when_they_have_changed() -> None:
+    prompts = SharedPrompts(num_rows=2, num_prompts=1, longest=4, like=read_prompt(4))
+    for row in range(2):
+        prompts.put(row, (1, 2), read_prompt(2))
+    groups = prompts.groups
+    prompts.release([])
+    assert prompts.groups is groups
+    prompts.release([1])
+    assert prompts.groups is not groups
 
 
 def test_more_prompts_than_there_is_room_for_make_room() -> None:

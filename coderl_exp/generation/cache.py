@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-from coderl_exp.generation.shared_prompts import ReadPrompt, SharedPrompts, Tokens
+from coderl_exp.generation.shared_prompts import ReadPrompt, SharedPrompts, Tokens, score_mask
 
 
 class SlotLayer(DynamicLayer):
@@ -113,9 +113,7 @@ class SlotCache(Cache):
     def mask(self, dtype: torch.dtype) -> torch.Tensor:
         """What is added to the scores, `[rows, 1, 1, end - begin]`."""
         columns = torch.arange(self.begin, self.end, device=self.starts.device)
-        is_other = columns < self.starts[:, None]
-        mask = torch.zeros(is_other.shape, dtype=dtype, device=is_other.device)
-        return mask.masked_fill_(is_other, float("-inf"))[:, None, None]
+        return score_mask(columns < self.starts[:, None], dtype)
 
     def positions(self) -> torch.Tensor:
         """Of the token that is read next, `[rows, 1]`."""

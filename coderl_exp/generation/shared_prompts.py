@@ -59,6 +59,12 @@ class Groups:
         return split.reshape(prompts * self.num_places, heads, -1, *rest)[self.places]
 
 
+def score_mask(is_hidden: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """`[rows, columns]` → what is added to the scores, `[rows, 1, 1, columns]`."""
+    mask = torch.zeros(is_hidden.shape, dtype=dtype, device=is_hidden.device)
+    return mask.masked_fill_(is_hidden, float("-inf"))[:, None, None]
+
+
 class SharedPrompts:
     """Keys and values of prompts, per layer `[prompts, heads, longest, head_dim]`.
 
@@ -97,7 +103,6 @@ class SharedPrompts:
         """By a quarter; one layer after the other, so that little is there twice."""
         count = 1 + len(self._held) // 4
         self._held += [()] * count
-        self._groups = None
         for states in self._layers:
             for n, state in enumerate(states):
                 states[n] = torch.cat([state, state.new_zeros(count, *state.shape[1:])])
@@ -106,7 +111,7 @@ class SharedPrompts:
         """These rows continue nothing any more."""
         for row in rows:
             self._of_row[row] = _NONE
-        self._groups = None
+            self._groups = None
 
     def keep(self, rows: Iterable[int]) -> None:
         """Only these rows, in this order."""
@@ -148,9 +153,7 @@ class SharedPrompts:
 
     def _mask(self, lengths: Sequence[int]) -> torch.Tensor:
         columns = self._tensor(range(max(lengths)))
-        is_beyond = columns >= self._tensor(lengths)[:, None]
-        mask = self._layers[0][0].new_zeros(is_beyond.shape)
-        return mask.masked_fill_(is_beyond, float("-inf"))[:, None, None]
+        return score_mask(columns >= self._tensor(lengths)[:, None], self._layers[0][0].dtype)
 
     def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), device=self._layers[0][0].device)

@@ -19,6 +19,7 @@ from typing import Any
 
 from coderl_exp.errors import SandboxError
 from coderl_exp.sandbox.inside.answers import CAUSES, ENDED
+from coderl_exp.sandbox.inside.channel import framed
 
 _GRACE_S = 10.0
 """How much later than its own limits a zygote may report before it counts as dead."""
@@ -99,8 +100,7 @@ class Child:
 
     def request(self, data: Any) -> None:
         """Hand over what it shall do, as marshalled data; goes out while `line` waits."""
-        body = marshal.dumps(data)
-        self._outgoing = memoryview(len(body).to_bytes(8, "big") + body)
+        self._outgoing = memoryview(framed(data))
         self._send_more()
 
     def answer(self, byte: bytes) -> None:
@@ -218,8 +218,7 @@ class Child:
 
     def _send_more(self) -> None:
         try:
-            sent = self._channel.send(self._outgoing)
-            self._outgoing = self._outgoing[sent:]
+            self._outgoing = self._outgoing[self._channel.send(self._outgoing) :]
         except BlockingIOError:
             pass
         except OSError:

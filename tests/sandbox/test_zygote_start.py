@@ -75,6 +75,7 @@ print(json.dumps(said))
     )
     kinds = [message.split(",")[0] for message in messages]
     once = ["restrict True", '["value"', '["value"', '["value"', '["error"']
+    assert kinds
     assert kinds == once * (len(kinds) // len(once))
 
 

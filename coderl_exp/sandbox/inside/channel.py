@@ -10,6 +10,7 @@ from .encoding import encode
 
 CHANNEL_FD = 3
 MAX_TEXT = 2000
+_SIZE_BYTES = 8
 
 
 def message(kind: str, *values: object) -> str:
@@ -29,6 +30,12 @@ def described(error: BaseException) -> tuple[str, str]:
     return str(name)[:80], line
 
 
+def framed(request: Any) -> bytes:
+    """What `Channel.read_request` reads."""
+    body = marshal.dumps(request)
+    return len(body).to_bytes(_SIZE_BYTES, "big") + body
+
+
 class Channel:
     """Holds on to what it needs before a candidate runs, which may patch anything."""
 
@@ -38,7 +45,7 @@ class Channel:
 
     def read_request(self) -> Any:
         """What the judge wants, as marshalled data; the judge is trusted."""
-        size = int.from_bytes(self._read_exactly(8), "big")
+        size = int.from_bytes(self._read_exactly(_SIZE_BYTES), "big")
         return marshal.loads(self._read_exactly(size))
 
     def _read_exactly(self, size: int) -> bytes:

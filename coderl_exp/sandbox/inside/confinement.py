@@ -144,8 +144,9 @@ class Confinement:
 
         A rehearsal with limits that hold already changes nothing.
         """
-        which = (resource.RLIMIT_CPU, resource.RLIMIT_AS)
-        self._attempt("limits", _set_limits, dict(zip(which, limits, strict=True)))
+        cpu_s, memory_bytes = limits
+        own = {resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_AS: memory_bytes}
+        self._attempt("limits", _set_limits, own)
         self._attempt("syscalls", self._child_filter.install, is_rehearsal)
 
     def _no_new_privileges(self) -> None:

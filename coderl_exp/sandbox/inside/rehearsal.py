@@ -4,14 +4,13 @@ The interpreter makes code faster as it runs, and looks up names that it then re
 would pay for that anew, and for a copy of every page that is written to on the way.
 """
 
-import marshal
 import os
 import resource
 import socket
 import sys
 
 from . import asserts, child
-from .channel import Channel
+from .channel import Channel, framed
 from .confinement import Confinement
 
 _TIMES = 20
@@ -83,7 +82,6 @@ def rehearse(confined: Confinement) -> None:
 
 
 def _judge(judge: socket.socket) -> None:
-    body = marshal.dumps(_REQUEST)
-    judge.send(len(body).to_bytes(8, "big") + body)
+    judge.send(framed(_REQUEST))
     asserts.run(Channel(_PLACES[-1]))
     judge.recv(_MAX_MESSAGES)
