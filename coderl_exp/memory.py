@@ -11,6 +11,8 @@ import gc
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
@@ -28,6 +30,15 @@ def return_freed_memory() -> None:
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def total_memory_bytes() -> int:
+    """Of this machine, or of the container that this process is in."""
+    total = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        return min(total, limit)
+    return total
 
 
 def peak_memory_mb() -> float:

@@ -2,7 +2,7 @@
 
 An estimate for the largest batch, per process; the longest texts that the options allow rarely
 come together. The constants are fitted to DPO with LoRA on SmolLM2-135M (float32, CPU), whose peak
-it meets within a fifth.
+it meets within a fifth where rows share no beginning.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coderl_exp.config import Config, DPOMethodConfig, GRPOMethodConfig, MethodConfig
+from coderl_exp.memory import total_memory_bytes
 
 _BYTES = {"float32": 4, "bfloat16": 2}
 _NF4_BYTES = 0.53
 """Per weight, with its doubly quantised scales."""
 _ADAMW_BYTES = 16
 """Per trained weight: itself, its gradient and two moments in float32."""
-_LOGIT_COPIES = 7
-"""Float32 tensors of the vocabulary's size per token, at the loss."""
+_KEPT_HIDDEN, _KEPT_INTERMEDIATE = 10, 4
+"""Activations of a layer per token, in hidden and in intermediate sizes."""
+_LAYERS_AT_ONCE = 10
+"""Whose activations there are with checkpointing, what a heap loses between them included."""
 _PROMPT_TOKENS = 300
 _SPARE_POSITIONS = 64
 """Of the cache beyond its longest completion."""
@@ -81,16 +84,29 @@ def generation_bytes(shape: ModelShape, config: Config) -> int:
     return each * (shape.num_parameters + values) + _RUNTIME_BYTES
 
 
-def training_bytes(shape: ModelShape, config: Config) -> int:
+def training_bytes(
+    shape: ModelShape, method: MethodConfig, dtype: str, *, gradient_checkpointing: bool
+) -> int:
     """Weights, adapter with its optimizer, and activations of one step's largest batch."""
-    method, each = config.method, _BYTES[config.model.dtype.value]
+    each = _BYTES[dtype]
     weights = shape.num_parameters * (_NF4_BYTES if method.load_in_4bit else each)
     lora = _lora_parameters(shape, method) * _ADAMW_BYTES
-    logits = _LOGIT_COPIES * 4 * shape.vocab_size
-    width = 2 * shape.hidden_size + shape.intermediate_size
-    kept = shape.hidden_size if method.gradient_checkpointing else width
-    activations = each * (shape.num_layers * kept + width)
-    return int(weights + lora + _tokens(method) * (logits + activations)) + _RUNTIME_BYTES
+    width = _KEPT_HIDDEN * shape.hidden_size + _KEPT_INTERMEDIATE * shape.intermediate_size
+    kept = shape.num_layers * width
+    if gradient_checkpointing:
+        kept = min(kept, shape.num_layers * shape.hidden_size + _LAYERS_AT_ONCE * width)
+    return int(weights + lora + _tokens(method) * each * kept) + _RUNTIME_BYTES
+
+
+def checkpointing_is_needed(
+    shape: ModelShape, method: MethodConfig, dtype: str, num_processes: int
+) -> bool:
+    """Whether so many processes on this machine's CPUs could take over half its memory without.
+
+    Of all its memory, not of what is free now: a training that continues decides the same.
+    """
+    whole = training_bytes(shape, method, dtype, gradient_checkpointing=False)
+    return num_processes * whole > total_memory_bytes() / 2
 
 
 def _lora_parameters(shape: ModelShape, method: MethodConfig) -> int:

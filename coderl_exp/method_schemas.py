@@ -45,7 +45,8 @@ class MethodConfig:
     """Optimizer steps; -1 for as many as the epochs give."""
     per_device_train_batch_size: int = MISSING
     gradient_accumulation_steps: int = MISSING
-    gradient_checkpointing: bool = MISSING
+    gradient_checkpointing: bool | None = MISSING
+    """None: on GPUs, and on CPUs where half the memory could be too little without."""
     load_in_4bit: bool = MISSING
     """Train on weights in 4-bit NormalFloat (QLoRA, https://arxiv.org/abs/2305.14314); the adapter
     is merged into the unquantised ones."""

@@ -8,7 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from coderl_exp.experiment_data import split_of
-from coderl_exp.memory_estimate import generation_bytes, model_shape, training_bytes
+from coderl_exp.memory_estimate import (
+    ModelShape,
+    generation_bytes,
+    model_shape,
+    training_bytes,
+)
 from coderl_exp.pipeline import Pipeline
 from coderl_exp.step import Step
 
@@ -61,9 +66,27 @@ def memory_line(pipeline: Pipeline) -> str:
     if not path.is_dir():
         return f"memory: unknown until {pipeline.steps.base.path} is downloaded"
     shape = model_shape(path)
-    generate = generation_bytes(shape, pipeline.config) / 2**30
-    train = training_bytes(shape, pipeline.config) / 2**30
+    generate = generation_bytes(shape, pipeline.config)
     return (
-        f"memory: about {generate:.1f} GiB to generate, at most {train:.1f} GiB to train, per "
-        f"process ({shape.num_parameters / 1e6:.0f} M parameters)"
+        f"memory: about {_gib(generate)} to generate, at most {_training(shape, pipeline)} to "
+        f"train, per process ({shape.num_parameters / 1e6:.0f} M parameters)"
     )
+
+
+def _training(shape: ModelShape, pipeline: Pipeline) -> str:
+    config = pipeline.config
+    without, checkpointed = (
+        training_bytes(
+            shape, config.method, config.model.dtype.value, gradient_checkpointing=checkpointing
+        )
+        for checkpointing in (False, True)
+    )
+    match config.method.gradient_checkpointing:
+        case None:
+            return f"{_gib(without)} ({_gib(checkpointed)} with gradient checkpointing)"
+        case chosen:
+            return _gib(checkpointed if chosen else without)
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"

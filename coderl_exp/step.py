@@ -14,7 +14,7 @@ from coderl_exp.sandbox import Judge
 from coderl_exp.store import StageKey, Summary
 from coderl_exp.tracking import Tracker
 
-VERSIONS = {"generate": 3, "annotate": 2, "rl_build": 2, "train": 3, "merge": 1, "analyze": 2}
+VERSIONS = {"generate": 3, "annotate": 2, "rl_build": 2, "train": 4, "merge": 1, "analyze": 2}
 """Raise a stage's version when its result changes for the same configuration."""
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from coderl_exp import memory_estimate
 from coderl_exp.memory_estimate import (
     ModelShape,
+    checkpointing_is_needed,
     generation_bytes,
     model_shape,
     num_parameters,
@@ -35,27 +37,40 @@ def test_the_shape_is_read_from_the_headers(model_folder: Path) -> None:
     assert (shape.num_layers, shape.hidden_size, shape.key_value_size) == (2, 32, 16)
 
 
-@pytest.mark.parametrize(("rows", "tokens", "measured_gib"), [(2, 256, 3.35), (2, 512, 5.22)])
+def training(*options: str, gradient_checkpointing: bool = False) -> int:
+    method = composed(*options).method
+    return training_bytes(SMOLLM2, method, "float32", gradient_checkpointing=gradient_checkpointing)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "gradient_checkpointing", "measured_gib"),
+    [(2, 256, False, 2.65), (2, 512, False, 4.32), (4, 512, False, 7.52), (4, 512, True, 4.13)],
+)
 def test_the_estimate_is_near_what_dpo_really_took(
-    rows: int, tokens: int, measured_gib: float
+    rows: int, tokens: int, gradient_checkpointing: bool, measured_gib: float
 ) -> None:
-    config = composed(
+    estimate = training(
         f"method.per_device_train_batch_size={rows}",
         f"method.max_length={tokens}",
-        "method.gradient_checkpointing=false",
+        gradient_checkpointing=gradient_checkpointing,
     )
-    assert training_bytes(SMOLLM2, config) / 2**30 == pytest.approx(measured_gib, rel=0.2)
+    assert estimate / 2**30 == pytest.approx(measured_gib, rel=0.2)
 
 
 def test_cheaper_options_take_less() -> None:
-    def train(*options: str) -> int:
-        return training_bytes(SMOLLM2, composed("model=qwen25_coder_7b", *options))
+    assert training(gradient_checkpointing=True) < training()
+    assert training("method.load_in_4bit=true") < training("method.load_in_4bit=false")
+    assert training("method=grpo", "method.max_completion_length=64") < training("method=grpo")
 
-    assert train("method.gradient_checkpointing=true") < train(
-        "method.gradient_checkpointing=false"
-    )
-    assert train("method.load_in_4bit=true") < train("method.load_in_4bit=false")
-    assert train("method=grpo", "method.max_completion_length=64") < train("method=grpo")
+
+def test_a_cpu_keeps_activations_while_they_fit_into_half_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = composed().method
+    whole = training_bytes(SMOLLM2, method, "float32", gradient_checkpointing=False)
+    monkeypatch.setattr(memory_estimate, "total_memory_bytes", lambda: 2 * whole)
+    assert not checkpointing_is_needed(SMOLLM2, method, "float32", num_processes=1)
+    assert checkpointing_is_needed(SMOLLM2, method, "float32", num_processes=2)
 
 
 def test_the_cache_grows_with_the_batch() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from collections.abc import Sequence
 from threading import Event
 from typing import Any
@@ -11,10 +13,17 @@ from datasets import Dataset
 from peft import LoraConfig
 from trl import DPOConfig, DPOTrainer
 
+from coderl_exp.config import DPOMethodConfig
 from coderl_exp.errors import TrainingError
 from coderl_exp.method import DPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit, load_policy
+from coderl_exp.method.trainer_options import (
+    common_options,
+    fit,
+    load_policy,
+    wants_deepspeed,
+    wants_fsdp,
+)
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
@@ -34,7 +43,7 @@ def train_dpo(job: DPOJob, stop: Event) -> TrainingResult:
             f"none of {len(pairs)} pairs fits into method.max_length={job.method.max_length} "
             "tokens: raise it."
         )
-    arguments = _arguments(job, has_eval=bool(eval_pairs))
+    arguments = _arguments(job, len(train_pairs), has_eval=bool(eval_pairs))
     trainer = DPOTrainer(
         model=load_policy(job.model, load_in_4bit=job.method.load_in_4bit),
         args=arguments,
@@ -81,14 +90,28 @@ def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
     )
 
 
-def _arguments(job: DPOJob, has_eval: bool) -> DPOConfig:
+def _arguments(job: DPOJob, num_pairs: int, *, has_eval: bool) -> DPOConfig:
+    once = sees_pairs_again(job.method, num_pairs) and not wants_deepspeed() and not wants_fsdp()
     options: dict[str, Any] = {
         **common_options(job, job.method),
+        "precompute_ref_log_probs": once,
         "beta": job.method.beta,
         "max_length": job.method.max_length,
         "eval_strategy": "epoch" if has_eval else "no",
     }
     return DPOConfig(**{**options, **job.method.trainer})
+
+
+def sees_pairs_again(method: DPOMethodConfig, num_pairs: int) -> bool:
+    """The training goes on after every pair was seen once, so that the reference's log-probs,
+    which do not change, are better computed before.
+    """
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    per_step = method.per_device_train_batch_size * method.gradient_accumulation_steps
+    steps_per_epoch = math.ceil(num_pairs / (per_step * num_processes))
+    if method.max_steps > 0:
+        return method.max_steps > steps_per_epoch
+    return method.num_train_epochs > 1
 
 
 def _num_tokens(pair: PreferencePair, tokenizer: Any) -> int:

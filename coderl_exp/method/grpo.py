@@ -17,7 +17,7 @@ from coderl_exp.config import RewardKind, SandboxConfig
 from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
 from coderl_exp.method import GRPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit, load_policy, wants_fsdp
+from coderl_exp.method.trainer_options import common_options, fit, is_sharded, load_policy
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.rewards import Rewards
@@ -75,8 +75,7 @@ def train_grpo(job: GRPOJob, stop: Event) -> TrainingResult:
 
 def own_rollouts(job: GRPOJob) -> Rollouts | None:
     """None: TRL's, or vLLM's."""
-    is_sharded = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" or wants_fsdp()
-    if job.use_vllm or torch.cuda.is_available() or is_sharded:
+    if job.use_vllm or torch.cuda.is_available() or is_sharded():
         return None
     if SAMPLING_OPTIONS & set(job.method.trainer):
         return None

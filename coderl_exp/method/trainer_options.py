@@ -13,8 +13,11 @@ from accelerate.utils import DistributedType, broadcast_object_list
 
 from coderl_exp.config import MethodConfig
 from coderl_exp.errors import TrainingError
+from coderl_exp.memory_estimate import checkpointing_is_needed, model_shape
 from coderl_exp.method import TrainJob
 from coderl_exp.method.checkpoints import CHECKPOINTS, resume_point
+from coderl_exp.method.cpu_head import fit_head_to_cpu
+from coderl_exp.method.shared_prefixes import share_prefixes
 from coderl_exp.method.stopping import StopOnRequest
 from coderl_exp.model import load_model
 from coderl_exp.records import ModelRef
@@ -33,7 +36,7 @@ def common_options(job: TrainJob, method: MethodConfig) -> dict[str, Any]:
         "per_device_train_batch_size": method.per_device_train_batch_size,
         "per_device_eval_batch_size": method.per_device_train_batch_size,
         "gradient_accumulation_steps": method.gradient_accumulation_steps,
-        "gradient_checkpointing": method.gradient_checkpointing,
+        "gradient_checkpointing": _checkpoints_activations(job, method),
         "learning_rate": method.learning_rate,
         "save_steps": method.save_steps,
         "save_total_limit": 2,
@@ -76,12 +79,37 @@ def load_policy(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
     if wants_fsdp() and state.distributed_type is DistributedType.MULTI_CPU:
         # Accelerate has FSDP for accelerators only; on CPUs it would silently train with DDP.
         state.distributed_type = DistributedType.MULTI_GPU
-    return load_model(ref, place=False, load_in_4bit=load_in_4bit)
+    model = load_model(ref, place=False, load_in_4bit=load_in_4bit)
+    if not torch.cuda.is_available() and not is_sharded():
+        fit_head_to_cpu()
+        share_prefixes(model.base_model)
+    return model
+
+
+def is_sharded() -> bool:
+    """No process holds the whole model."""
+    return os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" or wants_fsdp()
 
 
 def wants_fsdp() -> bool:
     """The launch asks for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
+
+
+def wants_deepspeed() -> bool:
+    """The launch asks for DeepSpeed."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+
+
+def _checkpoints_activations(job: TrainJob, method: MethodConfig) -> bool:
+    if method.gradient_checkpointing is not None:
+        return method.gradient_checkpointing
+    if torch.cuda.is_available() or not Path(job.model.path).is_dir():
+        return True
+    num_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return checkpointing_is_needed(
+        model_shape(Path(job.model.path)), method, job.model.dtype, num_here
+    )
 
 
 def _is_parallel_on_cpu() -> bool:
