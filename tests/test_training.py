@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
+from trl import DPOTrainer
 
 from coderl_exp import method
 from coderl_exp.config import DPOMethodConfig
@@ -15,9 +19,9 @@ from coderl_exp.generation.vllm import check_vllm_rollouts
 from coderl_exp.launch import MetricsFollower, launch_training
 from coderl_exp.meeting import make_meeting
 from coderl_exp.method import DPOJob, check_quantisation, check_trainer_options
-from coderl_exp.method.checkpoints import forget_metrics_after, resume_point
-from coderl_exp.method.dpo import as_dataset, hold_out
-from coderl_exp.records import Message, ModelRef, PreferencePair, VerdictStatus
+from coderl_exp.method.checkpoints import forget_metrics_after, read_metrics, resume_point
+from coderl_exp.method.dpo import as_dataset, hold_out, sees_pairs_again, train_dpo
+from coderl_exp.records import Message, ModelRef, PreferencePair, VerdictStatus, write_jsonl
 from tests.test_conf import composed
 
 
@@ -129,3 +133,70 @@ def test_vllm_rollouts_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"method\.use_vllm=false"):
         check_vllm_rollouts()
+
+
+@pytest.mark.parametrize(
+    ("options", "num_pairs", "again"),
+    [
+        (("method.num_train_epochs=1", "method.max_steps=-1"), 16, False),
+        (("method.num_train_epochs=2", "method.max_steps=-1"), 16, True),
+        (("method.num_train_epochs=2", "method.max_steps=4"), 13, False),
+        (("method.num_train_epochs=1", "method.max_steps=5"), 13, True),
+    ],
+)
+def test_the_reference_is_read_ahead_only_if_a_pair_comes_again(
+    options: tuple[str, ...], num_pairs: int, again: bool
+) -> None:
+    method = composed(
+        "method.per_device_train_batch_size=2", "method.gradient_accumulation_steps=2", *options
+    ).method
+    assert isinstance(method, DPOMethodConfig)
+    assert sees_pairs_again(method, num_pairs) is again
+
+
+def trained_losses(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> tuple[list[float], int]:
+    """Of two epochs of three steps, and how often the reference read a batch."""
+    method = composed(
+        "method.per_device_train_batch_size=2",
+        "method.gradient_accumulation_steps=1",
+        "method.num_train_epochs=2",
+        "method.max_steps=-1",
+        "method.eval_fraction=0",
+        "method.lora.r=2",
+        "method.learning_rate=0.01",
+        *options,
+    ).method
+    assert isinstance(method, DPOMethodConfig)
+    tmp_path.mkdir()
+    pairs = [replace(pair(f"mini/{n}"), chosen=f"right {n}" * (n + 1)) for n in range(6)]
+    write_jsonl(tmp_path / "pairs.jsonl", pairs)
+    model = ModelRef(path=str(model_folder), revision=None, dtype="float32", identity="")
+    reads = []
+    forward = DPOTrainer.compute_ref_log_probs
+    monkeypatch.setattr(
+        DPOTrainer,
+        "compute_ref_log_probs",
+        lambda self, *rest: (reads.append(1), forward(self, *rest))[1],
+    )
+    job = DPOJob(method=method, model=model, pairs=tmp_path / "pairs.jsonl", work=tmp_path, seed=0)
+    train_dpo(job, Event())
+    monkeypatch.setattr(DPOTrainer, "compute_ref_log_probs", forward)
+    return [row["loss"] for row in read_metrics(tmp_path) if "loss" in row], len(reads)
+
+
+def test_pairs_that_come_again_are_compared_with_a_reference_read_once(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead, reads = trained_losses(tmp_path / "a", model_folder, monkeypatch)
+    anew, _ = trained_losses(
+        tmp_path / "b",
+        model_folder,
+        monkeypatch,
+        "+method.trainer.precompute_ref_log_probs=false",
+    )
+    assert reads == 3
+    assert ahead == pytest.approx(anew, abs=2e-4)
+    assert ahead[0] == pytest.approx(math.log(2), abs=1e-4)
+    assert ahead[-1] < ahead[0]

@@ -17,13 +17,7 @@ from coderl_exp.config import DPOMethodConfig
 from coderl_exp.errors import TrainingError
 from coderl_exp.method import DPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import (
-    common_options,
-    fit,
-    load_policy,
-    wants_deepspeed,
-    wants_fsdp,
-)
+from coderl_exp.method.trainer_options import common_options, fit, load_policy
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
@@ -91,10 +85,11 @@ def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
 
 
 def _arguments(job: DPOJob, num_pairs: int, *, has_eval: bool) -> DPOConfig:
-    once = sees_pairs_again(job.method, num_pairs) and not wants_deepspeed() and not wants_fsdp()
+    # Several processes would each look for what one wrote, in folders of their own.
+    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
     options: dict[str, Any] = {
         **common_options(job, job.method),
-        "precompute_ref_log_probs": once,
+        "precompute_ref_log_probs": is_alone and sees_pairs_again(job.method, num_pairs),
         "beta": job.method.beta,
         "max_length": job.method.max_length,
         "eval_strategy": "epoch" if has_eval else "no",
@@ -103,12 +98,11 @@ def _arguments(job: DPOJob, num_pairs: int, *, has_eval: bool) -> DPOConfig:
 
 
 def sees_pairs_again(method: DPOMethodConfig, num_pairs: int) -> bool:
-    """The training goes on after every pair was seen once, so that the reference's log-probs,
-    which do not change, are better computed before.
+    """One process goes on after it saw every pair once, so that the reference's log-probs, which do
+    not change, are better computed before.
     """
-    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     per_step = method.per_device_train_batch_size * method.gradient_accumulation_steps
-    steps_per_epoch = math.ceil(num_pairs / (per_step * num_processes))
+    steps_per_epoch = math.ceil(num_pairs / per_step)
     if method.max_steps > 0:
         return method.max_steps > steps_per_epoch
     return method.num_train_epochs > 1

@@ -96,11 +96,6 @@ def wants_fsdp() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
-def wants_deepspeed() -> bool:
-    """The launch asks for DeepSpeed."""
-    return os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
-
-
 def _checkpoints_activations(job: TrainJob, method: MethodConfig) -> bool:
     if method.gradient_checkpointing is not None:
         return method.gradient_checkpointing
