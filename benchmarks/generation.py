@@ -28,6 +28,7 @@ from rich.table import Table
 
 from benchmarks.generation_contenders import (
     CONTENDERS,
+    EIGHT_BITS,
     MEASURED,
     NEEDED_PACKAGES,
     Case,
@@ -115,6 +116,10 @@ def _measured(case: Case, options: argparse.Namespace) -> list[Result]:
 def _takes_part(contender: str, case: Case) -> bool:
     if contender == "llama.cpp" and case.gguf is None:
         return False
+    if contender == EIGHT_BITS:
+        from coderl_exp.generation.int8 import has_vnni
+
+        return has_vnni()
     package = NEEDED_PACKAGES.get(contender)
     return package is None or find_spec(package) is not None
 

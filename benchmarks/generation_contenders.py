@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from coderl_exp.config import Config, compose_config
+from coderl_exp.config import Config, HFConfig, compose_config
 from coderl_exp.dataset import load_dataset
 from coderl_exp.generation.batching import Request, make_batches, make_requests, make_units
 from coderl_exp.generation.completions import encode_chat
@@ -89,13 +90,17 @@ def make_task(case: Case) -> Task:
     )
 
 
-def ours(task: Task) -> Sample:
+def ours(task: Task, *, load_in_8bit: bool = False) -> Sample:
     """As the pipeline does."""
     from coderl_exp.generation.hf import TransformersGenerator
 
     keep_freed_memory()
+    config = task.config.generation
+    assert isinstance(config, HFConfig)
     generator = TransformersGenerator(
-        task.config.generation, load_model(task.model), load_tokenizer(task.model)
+        replace(config, load_in_8bit=load_in_8bit),
+        load_model(task.model),
+        load_tokenizer(task.model),
     )
     units = make_units(task.requests, task.config.generation)
     return lambda: sum(c.num_completion_tokens for unit in generator.run(units) for c in unit)
@@ -199,8 +204,10 @@ def _length(ids: Sequence[int], tokenizer: Any) -> int:
     return list(ids).index(end) + 1 if end in ids else len(ids)
 
 
+EIGHT_BITS = "coderl_exp in 8 bits"
 CONTENDERS: Mapping[str, Callable[[Task], Sample]] = {
     "coderl_exp": ours,
+    EIGHT_BITS: partial(ours, load_in_8bit=True),
     "generate": plain_generate,
     "generate_batch": continuous_batching,
     "vllm": vllm,

@@ -40,6 +40,7 @@ from coderl_exp.schemas import (
     AccelerateConfig,
     Dtype,
     EvaluationConfig,
+    HFConfig,
     Isolation,
     Lane,
     ModelConfig,
@@ -62,6 +63,7 @@ __all__ = [
     "Dtype",
     "EvaluationConfig",
     "GRPOMethodConfig",
+    "HFConfig",
     "HumanEvalDatasetConfig",
     "Interface",
     "Isolation",
@@ -162,6 +164,11 @@ class Config:
         return self.evaluation.num_candidates or self.generation.num_candidates
 
     @property
+    def samples_in_8bit(self) -> bool:
+        """Completions are those of a quantised policy."""
+        return isinstance(self.generation, HFConfig) and self.generation.load_in_8bit
+
+    @property
     def rolls_out_with_vllm(self) -> bool:
         """GRPO writes its completions with vLLM."""
         if not isinstance(self.method, GRPOMethodConfig):
@@ -193,7 +200,7 @@ def register_schemas() -> None:
     store.store(group="schema/dataset", name="taco", node=TACODatasetConfig)
     store.store(group="schema/dataset", name="humaneval", node=HumanEvalDatasetConfig)
     store.store(group="schema/model", name="model", node=ModelConfig)
-    store.store(group="schema/generation", name="sampling", node=SamplingConfig)
+    store.store(group="schema/generation", name="hf", node=HFConfig)
     store.store(group="schema/generation", name="vllm", node=VLLMConfig)
     store.store(group="schema/sandbox", name="sandbox", node=SandboxConfig)
     store.store(group="schema/method", name="dpo", node=DPOMethodConfig)

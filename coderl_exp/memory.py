@@ -34,7 +34,7 @@ def return_freed_memory() -> None:
 
 def total_memory_bytes() -> int:
     """Of this machine, or of the container that this process is in."""
-    total = psutil.virtual_memory().total
+    total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
         return min(total, limit)

@@ -14,7 +14,7 @@ from typing import Any
 
 from coderl_exp import judging, stages
 from coderl_exp.attacked_judge import make_attacked_judge
-from coderl_exp.config import Config, GRPOMethodConfig, VLLMConfig
+from coderl_exp.config import Config, GRPOMethodConfig, HFConfig, VLLMConfig
 from coderl_exp.data_audit import AUDITS
 from coderl_exp.errors import ConfigError
 from coderl_exp.experiment_data import ExperimentData, split_of
@@ -80,6 +80,10 @@ class Pipeline:
         self._selected = config.selected_stages()
         check_trainer_options(config.method)
         check_quantisation(config.method)
+        if config.samples_in_8bit:
+            from coderl_exp.generation.int8 import check_int8
+
+            check_int8()
         if isinstance(config.generation, VLLMConfig) or config.rolls_out_with_vllm:
             check_vllm()
         if config.rolls_out_with_vllm and "train" in self._selected:
@@ -159,6 +163,7 @@ class Pipeline:
             return VLLMGenerator(config, model, self.run_dir / "vllm.log")
         from coderl_exp.generation.hf import TransformersGenerator
 
+        assert isinstance(config, HFConfig)
         return TransformersGenerator(config, load_model(model), load_tokenizer(model))
 
     def release_model(self) -> None:

@@ -55,6 +55,8 @@ def assemble_report(pipeline: Pipeline, command: str, config_yaml: str) -> RunRe
     counts = rl_manifest.get("counts", {})
     isolation, warnings = _isolation(artefacts)
     curves = read_metrics(artefacts["train"].path) if "train" in artefacts else []
+    if config.samples_in_8bit:
+        warnings.append("Completions are those of the policy with its weights in 8 bits.")
     if isinstance(config.method, GRPOMethodConfig):
         warnings += training_warnings(curves, config.method.max_heldout_gap)
     return RunReport(

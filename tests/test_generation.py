@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from transformers import GenerationConfig
 
-from coderl_exp.config import SamplingConfig
+from coderl_exp.config import HFConfig
 from coderl_exp.generation.batching import Request, candidate_seed, make_batches, make_requests
 from coderl_exp.generation.completions import find_stop
 from coderl_exp.generation.hf import TransformersGenerator
@@ -19,7 +19,7 @@ from coderl_exp.records import Candidate
 from tests.conftest import byte_tokenizer, make_problem, tiny_model
 
 
-def sampling(**options: Any) -> SamplingConfig:
+def sampling(**options: Any) -> HFConfig:
     defaults = {
         "name": "hf",
         "num_candidates": 2,
@@ -28,8 +28,9 @@ def sampling(**options: Any) -> SamplingConfig:
         "top_p": 0.9,
         "max_tokens": 24,
         "stop": [],
+        "load_in_8bit": False,
     }
-    return SamplingConfig(**{**defaults, **options})
+    return HFConfig(**{**defaults, **options})
 
 
 def generator(**options: Any) -> TransformersGenerator:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from coderl_exp.config import SamplingConfig
+from coderl_exp.config import HFConfig
 from coderl_exp.generation.attention import use_grouped_attention
 from coderl_exp.generation.batching import Request
 from coderl_exp.generation.completions import Completions, eos_ids
 from coderl_exp.generation.decoding import Decoding, Wanted, decode
+from coderl_exp.generation.int8 import load_in_8bit
 from coderl_exp.records import Candidate
 
 
 class TransformersGenerator:
     """See the module's docstring. The model is used as given and left in evaluation mode."""
 
-    def __init__(self, config: SamplingConfig, model: Any, tokenizer: Any) -> None:
+    def __init__(self, config: HFConfig, model: Any, tokenizer: Any) -> None:
         self._config = config
-        self._model = model.eval()
+        self._model = load_in_8bit(model.eval()) if config.load_in_8bit else model.eval()
         self.completions = Completions(
             tokenizer, eos_ids(model.generation_config, tokenizer), config.stop
         )
