@@ -72,7 +72,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="on a policy made in seconds: a quick try without limits",
     )
-    limits = f"{MAX_RATIO} times bare TRL, {MAX_JUDGE_SHARE:.0%} for judging"
+    limits = f"{MAX_RATIO} times bare TRL, {MAX_JUDGE_SHARE:.0%}% for judging"
     add("--check", action="store_true", help=f"exit with 1 above a limit: {limits}")
     add("--json", type=Path, metavar="FILE", help="write all measurements")
     parser.set_defaults(trl_rollouts=True)  # a bare script has no others

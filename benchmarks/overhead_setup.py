@@ -93,6 +93,7 @@ def composed(method: str, options: argparse.Namespace) -> Config:
         f"method={method}",
         f"method.max_steps={options.steps}",
         f"method.save_steps={10 * options.steps}",
+        "method.gradient_checkpointing=false",
         f"sandbox.isolation={options.isolation}",
         *([f"model.name_or_path={options.model}"] if options.model else []),
         *([f"dataset.path={options.data}"] if options.data else []),
