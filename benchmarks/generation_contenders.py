@@ -17,7 +17,7 @@ from coderl_exp.dataset import load_dataset
 from coderl_exp.generation.batching import Request, make_batches, make_requests, make_units
 from coderl_exp.generation.completions import encode_chat
 from coderl_exp.memory import keep_freed_memory, peak_memory_mb
-from coderl_exp.memory_estimate import model_shape
+from coderl_exp.memory_estimate import num_parameters
 from coderl_exp.model import load_model, load_tokenizer, resolve_model, silence_libraries
 from coderl_exp.prompts import with_prompts
 from coderl_exp.records import ModelRef
@@ -234,7 +234,7 @@ def main() -> None:
         num_tokens=count,
         tokens_per_s=count / elapsed_s,
         peak_memory_mb=peak_memory_mb(),
-        num_parameters=model_shape(Path(task.model.path)).num_parameters,
+        num_parameters=num_parameters(Path(task.model.path)),
     )
     print(MEASURED + json.dumps(asdict(measured)), flush=True)
 

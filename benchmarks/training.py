@@ -27,7 +27,7 @@ from benchmarks.overhead import say, use_tiny_policy
 from benchmarks.overhead_runs import BARE, PIPELINE, Trained, train
 from benchmarks.overhead_setup import composed, make_setup
 from coderl_exp.config import project_path
-from coderl_exp.memory_estimate import model_shape
+from coderl_exp.memory_estimate import num_parameters
 
 _PASSES = 3
 """Each of two operations per weight and token."""
@@ -63,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for each in CONTENDERS
         ]
         model = project_path(composed("dpo", options).model.name_or_path)
-        num_parameters = model_shape(model).num_parameters
+        num_weights = num_parameters(model)
     gflops = matrix_product_gflops()
-    Console(width=100).print(_table(runs, gflops, num_parameters, options.warmup))
+    Console(width=100).print(_table(runs, gflops, num_weights, options.warmup))
     return 0
 
 
@@ -108,9 +108,9 @@ def _tokens_per_s(run: Trained, warmup: int) -> float:
 
 
 def _table(
-    runs: Sequence[tuple[Contender, Trained]], gflops: float, num_parameters: int, warmup: int
+    runs: Sequence[tuple[Contender, Trained]], gflops: float, num_weights: int, warmup: int
 ) -> Table:
-    roof = gflops * 1e9 / (2 * _PASSES * num_parameters)
+    roof = gflops * 1e9 / (2 * _PASSES * num_weights)
     table = Table(
         title=f"a training step; roof {roof:.0f} tokens/s ({gflops:.0f} GFLOP/s)",
         title_justify="left",

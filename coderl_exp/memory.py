@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+_CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
@@ -33,12 +35,28 @@ def return_freed_memory() -> None:
 
 
 def total_memory_bytes() -> int:
-    """Of this machine, or of the container that this process is in."""
-    total = int(psutil.virtual_memory().total)
-    with suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        return min(total, limit)
-    return total
+    """What this machine has, or what containers and Slurm let a process of theirs have."""
+    limits = [int(psutil.virtual_memory().total)]
+    for file in _limit_files():
+        with suppress(OSError, ValueError):  # no such group, or "max"
+            limits.append(int(file.read_text(encoding="ascii")))
+    return min(limits)
+
+
+def _limit_files() -> Iterator[Path]:
+    """Of this process's control groups and all above them, in both versions (`cgroups(7)`)."""
+    if not _OWN_CGROUPS.exists():
+        return
+    for line in _OWN_CGROUPS.read_text(encoding="utf-8").splitlines():
+        _, controllers, group = line.split(":", 2)
+        is_old = "memory" in controllers.split(",")
+        if is_old or not controllers:
+            root = _CGROUPS / "memory" if is_old else _CGROUPS
+            folder = root / group.lstrip("/")
+            groups = (place for place in (folder, *folder.parents) if place.is_relative_to(root))
+            yield from (
+                place / ("memory.limit_in_bytes" if is_old else "memory.max") for place in groups
+            )
 
 
 def peak_memory_mb() -> float:

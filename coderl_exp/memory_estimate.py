@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coderl_exp.config import Config, DPOMethodConfig, GRPOMethodConfig, MethodConfig
 from coderl_exp.memory import total_memory_bytes
@@ -25,6 +27,12 @@ _KEPT_HIDDEN, _KEPT_INTERMEDIATE = 10, 4
 """Activations of a layer per token, in hidden and in intermediate sizes."""
 _LAYERS_AT_ONCE = 10
 """Whose activations there are with checkpointing, what a heap loses between them included."""
+_NAMES = (
+    ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+    ("hidden_size", "n_embd", "d_model"),
+    ("num_attention_heads", "n_head", "n_heads"),
+)
+"""Of layers, hidden size and heads in the families' `config.json`."""
 _PROMPT_TOKENS = 300
 _SPARE_POSITIONS = 64
 """Of the cache beyond its longest completion."""
@@ -40,24 +48,29 @@ class ModelShape:
     num_layers: int
     hidden_size: int
     intermediate_size: int
-    vocab_size: int
     key_value_size: int
     """Values per layer and position in the keys, and again in the values."""
 
 
-def model_shape(folder: Path) -> ModelShape:
-    """Read from `config.json` and the headers of the safetensors files."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    num_heads = config.get("num_attention_heads", 1)
-    head_dim = config.get("head_dim") or config["hidden_size"] // num_heads
+def model_shape(folder: Path) -> ModelShape | None:
+    """Read from `config.json` and the headers of the safetensors files; None if they do not say."""
+    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = whole.get("text_config", whole)
+    num_layers, hidden_size, num_heads = (_first(config, names) for names in _NAMES)
+    if not num_layers or not hidden_size or not num_heads:
+        return None
+    head_dim = config.get("head_dim") or hidden_size // num_heads
     return ModelShape(
         num_parameters=num_parameters(folder),
-        num_layers=config["num_hidden_layers"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config.get("intermediate_size", 4 * config["hidden_size"]),
-        vocab_size=config["vocab_size"],
+        num_layers=num_layers,
+        hidden_size=hidden_size,
+        intermediate_size=config.get("intermediate_size") or 4 * hidden_size,
         key_value_size=(config.get("num_key_value_heads") or num_heads) * head_dim,
     )
+
+
+def _first(config: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    return next((config[name] for name in names if config.get(name)), None)
 
 
 def num_parameters(folder: Path) -> int:

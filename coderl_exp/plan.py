@@ -66,6 +66,8 @@ def memory_line(pipeline: Pipeline) -> str:
     if not path.is_dir():
         return f"memory: unknown until {pipeline.steps.base.path} is downloaded"
     shape = model_shape(path)
+    if shape is None:
+        return f"memory: unknown, as {path / 'config.json'} does not give the model's sizes"
     generate = generation_bytes(shape, pipeline.config)
     return (
         f"memory: about {_gib(generate)} to generate, at most {_training(shape, pipeline)} to "

@@ -208,5 +208,9 @@ def located(model: ModelRef, resources: Resources) -> ModelRef:
 
 def sampling_settings(config: SamplingConfig) -> dict[str, Any]:
     """What can change a completion: not how much memory the engine takes."""
-    irrelevant = ("gpu_memory_utilization", "use_adapter")  # the model's identity has the adapter
-    return {name: value for name, value in asdict(config).items() if name not in irrelevant}
+    settings = asdict(config)
+    for irrelevant in ("gpu_memory_utilization", "use_adapter"):  # the model's identity has it
+        settings.pop(irrelevant, None)
+    if not settings.get("load_in_8bit"):
+        settings.pop("load_in_8bit", None)  # as all were before there was a choice
+    return settings

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from coderl_exp.errors import ConfigError
+from coderl_exp.errors import ConfigError, GenerationError
 from coderl_exp.generation import int8
 from coderl_exp.generation.int8 import Int8Linear, check_int8, has_vnni, load_in_8bit, quantised
+from coderl_exp.steps import sampling_settings
 from tests.conftest import make_problem, tiny_model
 from tests.experiment import make_experiment
 from tests.test_conf import composed
@@ -21,20 +23,23 @@ def layer(bias: bool = True) -> torch.nn.Linear:
     return torch.nn.Linear(48, 40, bias=bias)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_layer_is_close_to_what_it_was(bias: bool) -> None:
-    linear, states = layer(bias), torch.randn(3, 7, 48)
+def test_a_layer_is_close_to_what_it_was(bias: bool, dtype: torch.dtype) -> None:
+    linear, states = layer(bias).to(dtype), torch.randn(3, 7, 48, dtype=dtype)
     output = Int8Linear(linear)(states)
     expected = linear(states)
-    assert output.shape == expected.shape
+    assert (output.shape, output.dtype) == (expected.shape, dtype)
     assert (output - expected).norm() / expected.norm() < 0.02
 
 
-def test_no_integer_is_off_by_more_than_half() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_integer_is_off_by_more_than_half(dtype: torch.dtype) -> None:
     rows = torch.randn(5, 100) * torch.tensor([[1e-6], [1.0], [1e6], [3.0], [0.1]])
+    rows = rows.to(dtype)
     integers, scale = quantised(rows)
-    assert integers.abs().amax(-1).tolist() == [127] * 5
-    assert ((integers * scale - rows).abs() <= 0.5001 * scale).all()
+    assert integers.int().abs().amax(-1).tolist() == [127] * 5
+    assert ((integers * scale - rows.float()).abs() <= 0.5001 * scale).all()
 
 
 def test_a_row_of_zeros_stays_zero() -> None:
@@ -58,6 +63,20 @@ def test_a_model_keeps_its_embeddings_and_most_of_its_logits() -> None:
     assert model.get_input_embeddings().weight is embeddings
     assert not any(isinstance(module, torch.nn.Linear) for module in model.modules())
     assert (logits - expected).norm() / expected.norm() < 0.05
+
+
+def test_a_model_that_would_stay_in_float_is_refused() -> None:
+    config = GPT2Config(n_layer=2, n_embd=32, n_head=4, vocab_size=64)
+    with pytest.raises(GenerationError, match="most weights of this gpt2 model"):
+        load_in_8bit(GPT2LMHeadModel(config))
+
+
+def test_a_choice_that_is_not_made_leaves_no_trace_in_the_key() -> None:
+    names = [
+        sampling_settings(composed(*options).generation).keys()
+        for options in ((), ("generation.load_in_8bit=true",))
+    ]
+    assert names[1] - names[0] == {"load_in_8bit"}
 
 
 def test_completions_in_8_bits_do_not_depend_on_the_batch() -> None:

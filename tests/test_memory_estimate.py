@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from coderl_exp import memory_estimate
+from coderl_exp import memory, memory_estimate
 from coderl_exp.memory_estimate import (
     ModelShape,
     checkpointing_is_needed,
@@ -23,7 +25,6 @@ SMOLLM2 = ModelShape(
     num_layers=30,
     hidden_size=576,
     intermediate_size=1536,
-    vocab_size=49_152,
     key_value_size=192,
 )
 
@@ -31,6 +32,7 @@ SMOLLM2 = ModelShape(
 def test_the_shape_is_read_from_the_headers(model_folder: Path) -> None:
     shape = model_shape(model_folder)
     parameters = tiny_model().parameters()
+    assert shape is not None
     assert (
         shape.num_parameters == num_parameters(model_folder) == sum(p.numel() for p in parameters)
     )
@@ -94,3 +96,43 @@ def test_candidates_of_a_problem_share_its_prompt_in_the_cache() -> None:
         for number in (1, 8)
     )
     assert together < alone
+
+
+def test_a_family_with_other_names_has_a_shape_too(tmp_path: Path) -> None:
+    config = GPT2Config(n_layer=2, n_embd=32, n_head=4, vocab_size=64)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    shape = model_shape(tmp_path)
+    assert shape is not None
+    assert (shape.num_layers, shape.hidden_size, shape.intermediate_size) == (2, 32, 128)
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    assert model_shape(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("own_groups", "limits", "limit"),
+    [
+        ("0::/slurm/job_7/step_0\n", {"slurm/job_7/memory.max": "1000"}, 1000),
+        ("0::/slurm/job_7\n", {"slurm/job_7/memory.max": "max", "memory.max": "2000"}, 2000),
+        (
+            "5:cpu:/a\n4:memory:/job_7\n",
+            {"memory/job_7/memory.limit_in_bytes": "3000", "a/memory.max": "1"},
+            3000,
+        ),
+        ("0::/free\n", {}, psutil.virtual_memory().total),
+    ],
+)
+def test_memory_is_what_the_control_groups_allow(
+    own_groups: str,
+    limits: dict[str, str],
+    limit: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "own").write_text(own_groups)
+    for name, value in limits.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(value)
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "groups")
+    assert memory.total_memory_bytes() == limit

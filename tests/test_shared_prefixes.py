@@ -11,6 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    MptConfig,
+)
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
 from trl.trainer.utils import add_fused_lm_head
@@ -28,6 +37,9 @@ from tests.conftest import tiny_model
 PROMPT, OTHER = tuple(range(10, 110)), (*range(10, 20), *range(120, 200))
 ROWS = ((*PROMPT, 5, 6, 7), (*PROMPT, 5, 8), (*OTHER, 9), (*OTHER, 3, 4, 5, 6))
 """`PROMPT` has 100 tokens, `OTHER` 90."""
+
+TINY = {"vocab_size": 259, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "head_dim": 8}  # fmt: skip
 
 rows_of_few_tokens = st.lists(
     st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple), min_size=1, max_size=5
@@ -111,12 +123,29 @@ def test_generation_keeps_its_cache() -> None:
     assert torch.equal(tokens, expected)
 
 
-def test_layers_with_a_window_are_left_alone() -> None:
-    model = tiny_model()
-    model.config.sliding_window = 16
+@pytest.mark.parametrize(
+    "config",
+    [
+        MistralConfig(**TINY, num_key_value_heads=2, sliding_window=16),
+        Gemma3TextConfig(**TINY, num_key_value_heads=2, sliding_window=16),
+        LlamaConfig(**TINY, rope_parameters={"rope_type": "dynamic", "factor": 2.0}),
+        GPT2Config(n_layer=2, n_embd=32, n_head=4, vocab_size=259),
+        MptConfig(n_layers=2, d_model=32, n_heads=4, vocab_size=259),
+        Gemma3Config(text_config=TINY, vision_config={"num_hidden_layers": 1, "hidden_size": 32}),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_models_that_depend_on_more_than_tokens_before_are_left_alone(config: Any) -> None:
+    model = AutoModelForCausalLM.from_config(config)
     before = model.base_model.forward
     share_prefixes(model.base_model)
     assert model.base_model.forward == before
+
+
+def test_a_call_that_does_not_rule_out_a_cache_gets_one() -> None:
+    model = tiny_model()
+    share_prefixes(model.base_model)
+    assert model.base_model(**batch(ROWS, "right")).past_key_values is not None
 
 
 @given(rows=rows_of_few_tokens)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from coderl_exp.errors import ConfigError
+from coderl_exp.errors import ConfigError, GenerationError
 
 _LARGEST = 127
 _INSTRUCTIONS = ("avx512_vnni", "avx_vnni")
@@ -49,24 +49,36 @@ class Int8Linear(torch.nn.Module):
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """`[…, in_features]` → `[…, out_features]`, in the dtype of `states`."""
         rows, scale = quantised(states.reshape(-1, self.in_features))
-        product = torch._int_mm(rows, self.weight.t()).to(scale.dtype)
+        product = torch._int_mm(rows, self.weight.t()).float()
         product.mul_(scale).mul_(self._scale)
         if self._bias is not None:
             product.add_(self._bias)
-        return product.view(*states.shape[:-1], self.out_features)
+        return product.to(states.dtype).view(*states.shape[:-1], self.out_features)
 
 
 def quantised(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each row as 8-bit integers and the number that one of them stands for, `[rows, 1]`."""
+    """Each row as 8-bit integers and the float32 that one of them stands for, `[rows, 1]`."""
+    rows = rows.float()
     scale = rows.abs().amax(-1, keepdim=True).div_(_LARGEST)
     scale.clamp_(min=torch.finfo(scale.dtype).tiny)
     return (rows / scale).round_().to(torch.int8), scale
 
 
 def load_in_8bit(model: Any) -> Any:
-    """The model with every linear layer in 8 bits; the embeddings stay as they are."""
+    """The model with every linear layer in 8 bits; the embeddings stay as they are.
+
+    Raises:
+        GenerationError: most of its weights are in layers of other kinds.
+    """
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.in_features > 1]
+    if 2 * sum(module.weight.numel() for module in linear) < matrices:
+        raise GenerationError(
+            f"most weights of this {model.config.model_type} model are not in linear layers: set "
+            "generation.load_in_8bit=false."
+        )
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, torch.nn.Linear):
+            if child in linear:
                 setattr(module, name, Int8Linear(child))
     return model

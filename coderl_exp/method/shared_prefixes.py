@@ -3,7 +3,7 @@
 The two sides of a preference pair share their prompt, as do the completions of a group
 (https://arxiv.org/abs/2410.20305 does it for pairs). What is left is read in batches of similar
 length, so that little is padded. Hidden states, losses and gradients stay what they are, but for
-the order of sums.
+the order of sums; dropout, where there is any, is drawn once for a common beginning.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 Tokens = tuple[int, ...]
+_ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
+"""Those whose frequencies do not depend on how much is read at once."""
 _BATCH_COST = 64
 """Positions that take as long as what a batch costs whatever its size, on two CPU cores."""
 
@@ -36,9 +38,10 @@ def share_prefixes(backbone: Any) -> None:
     """Have the model without its head (`model.base_model`) read common beginnings once.
 
     Not with gradient checkpointing, which keeps no keys and values; not where a layer does not
-    attend to the full context; not when more is asked for than hidden states.
+    attend to the full context, or where positions are anything but rotations by a token's number;
+    not when more is asked for than hidden states.
     """
-    if not _attends_to_all(backbone.config):
+    if not _can_be_split(backbone.config.get_text_config()):
         return
     plain = backbone.forward
 
@@ -132,15 +135,23 @@ def _cost(groups: Sequence[Group]) -> int:
     return total
 
 
-def _attends_to_all(config: Any) -> bool:
+def _can_be_split(config: Any) -> bool:
+    """Whether a token's state follows from the tokens before it and their numbers alone."""
     layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return layer_types == {"full_attention"} and not getattr(config, "sliding_window", None)
+    rope_type = (getattr(config, "rope_parameters", None) or {}).get("rope_type")
+    has_window = bool(getattr(config, "sliding_window", None))
+    return layer_types == {"full_attention"} and rope_type in _ROPE_TYPES and not has_window
 
 
 def _is_plain_reading(backbone: Any, options: dict[str, Any]) -> bool:
     """Of at least two rows of token ids, for hidden states alone, with nothing in a cache."""
     given = {name for name, value in options.items() if value is not None and value is not False}
-    if given != {"input_ids", "attention_mask"} or len(options["input_ids"]) < 2:
+    keeps_nothing = options.get("use_cache") is False
+    if (
+        given != {"input_ids", "attention_mask"}
+        or not keeps_nothing
+        or len(options["input_ids"]) < 2
+    ):
         return False
     return not (backbone.training and backbone.is_gradient_checkpointing)
 

@@ -80,7 +80,7 @@ def load_policy(ref: ModelRef, *, load_in_4bit: bool = False) -> Any:
         # Accelerate has FSDP for accelerators only; on CPUs it would silently train with DDP.
         state.distributed_type = DistributedType.MULTI_GPU
     model = load_model(ref, place=False, load_in_4bit=load_in_4bit)
-    if not torch.cuda.is_available() and not is_sharded():
+    if state.device.type == "cpu" and not is_sharded():
         fit_head_to_cpu()
         share_prefixes(model.base_model)
     return model
@@ -99,12 +99,12 @@ def wants_fsdp() -> bool:
 def _checkpoints_activations(job: TrainJob, method: MethodConfig) -> bool:
     if method.gradient_checkpointing is not None:
         return method.gradient_checkpointing
-    if torch.cuda.is_available() or not Path(job.model.path).is_dir():
+    folder = Path(job.model.path)
+    shape = model_shape(folder) if folder.is_dir() else None
+    if torch.cuda.is_available() or shape is None:
         return True
     num_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return checkpointing_is_needed(
-        model_shape(Path(job.model.path)), method, job.model.dtype, num_here
-    )
+    return checkpointing_is_needed(shape, method, job.model.dtype, num_here)
 
 
 def _is_parallel_on_cpu() -> bool:
