@@ -131,7 +131,10 @@ def test_generation_keeps_its_cache() -> None:
         LlamaConfig(**TINY, rope_parameters={"rope_type": "dynamic", "factor": 2.0}),
         GPT2Config(n_layer=2, n_embd=32, n_head=4, vocab_size=259),
         MptConfig(n_layers=2, d_model=32, n_heads=4, vocab_size=259),
-        Gemma3Config(text_config=TINY, vision_config={"num_hidden_layers": 1, "hidden_size": 32}),
+        Gemma3Config(
+            text_config=TINY,
+            vision_config={"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 4},
+        ),
     ],
     ids=lambda config: config.model_type,
 )
