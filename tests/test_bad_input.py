@@ -34,6 +34,7 @@ def assert_refused(result: object, *words: str) -> None:
         (["model=gpt5"], ["model=gpt5", "smollm2_135m"]),
         (["method.learning_rate=fast"], ["method.learning_rate", "fast"]),
         (["seed"], ["seed"]),
+        (["generation=vllm", "generation.load_in_8bit=true"], ["an option of generation=hf"]),
         (["+foo=1"], ["foo"]),
         (["+method.learnin_rate=1"], ["method.learnin_rate"]),
         (["evaluation.ks=3"], ["evaluation.ks", "list"]),
