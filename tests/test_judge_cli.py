@@ -710,7 +710,7 @@ def test_it_starts_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT_ROOT)
 
 
-STDIN_FILE = Path("/work/shared/data/stdin_problems.jsonl")
+STDIN_FILE = PROJECT_ROOT.parent / "shared" / "data" / "stdin_problems.jsonl"
 
 
 @pytest.mark.skipif(not STDIN_FILE.exists(), reason="needs the stdin problems")

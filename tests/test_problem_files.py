@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from coderl_exp.config import PROJECT_ROOT
 from coderl_exp.entry_points import called_function, find_entry_point
 from coderl_exp.errors import DataError
 from coderl_exp.json_rows import read_rows
@@ -16,7 +17,9 @@ from coderl_exp.problem_files import ProblemTests, read_problems
 from coderl_exp.records import OutputRule, StdinTest
 from tests.conftest import mbpp_row
 
-MBPP_FILES = [Path("/work/shared/data") / name for name in ("mbpp.jsonl", "sanitized-mbpp.json")]
+MBPP_FILES = [
+    PROJECT_ROOT.parent / "shared" / "data" / name for name in ("mbpp.jsonl", "sanitized-mbpp.json")
+]
 
 Write = Callable[..., Path]
 
