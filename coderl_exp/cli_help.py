@@ -130,10 +130,10 @@ def _unknown_choice(group: str, name: str) -> str:
 
 def _unknown_option(path: str) -> str:
     known, group = option_paths(), path.split(".")[0]
-    if path in known and group in _default_choices():
-        owner = f"{group}={_default_choices()[group]}"
+    if path in known and (owner := _default_choices().get(group)):
         return (
-            f"{path} is an option of {owner}, not of what was chosen; --cfg job shows all options."
+            f"{path} is an option of {group}={owner}, not of what was chosen; "
+            "--cfg job shows all options."
         )
     return f"there is no option {path}{_nearest(path, known)}; --cfg job shows all options."
 

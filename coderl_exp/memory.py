@@ -49,14 +49,14 @@ def _limit_files() -> Iterator[Path]:
         return
     for line in _OWN_CGROUPS.read_text(encoding="utf-8").splitlines():
         _, controllers, group = line.split(":", 2)
-        is_old = "memory" in controllers.split(",")
-        if is_old or not controllers:
-            root = _CGROUPS / "memory" if is_old else _CGROUPS
-            folder = root / group.lstrip("/")
-            groups = (place for place in (folder, *folder.parents) if place.is_relative_to(root))
-            yield from (
-                place / ("memory.limit_in_bytes" if is_old else "memory.max") for place in groups
-            )
+        if not controllers:
+            root, name = _CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = _CGROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = root / group.lstrip("/")
+        yield from (place / name for place in (own, *own.parents) if place.is_relative_to(root))
 
 
 def peak_memory_mb() -> float:

@@ -19,7 +19,7 @@ class TransformersGenerator:
 
     def __init__(self, config: HFConfig, model: Any, tokenizer: Any) -> None:
         self._config = config
-        self._model = load_in_8bit(model.eval()) if config.load_in_8bit else model.eval()
+        self._model = (load_in_8bit(model) if config.load_in_8bit else model).eval()
         self.completions = Completions(
             tokenizer, eos_ids(model.generation_config, tokenizer), config.stop
         )

@@ -71,14 +71,16 @@ def load_in_8bit(model: Any) -> Any:
         GenerationError: most of its weights are in layers of other kinds.
     """
     matrices = sum(p.numel() for p in model.parameters() if p.dim() > 1)
-    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.in_features > 1]
-    if 2 * sum(module.weight.numel() for module in linear) < matrices:
+    linear = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module.in_features > 1
+    }
+    if 2 * sum(module.weight.numel() for module in linear.values()) < matrices:
         raise GenerationError(
             f"most weights of this {model.config.model_type} model are not in linear layers: set "
             "generation.load_in_8bit=false."
         )
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if child in linear:
-                setattr(module, name, Int8Linear(child))
+    for name, module in linear.items():
+        model.set_submodule(name, Int8Linear(module))
     return model

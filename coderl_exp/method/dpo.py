@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from threading import Event
 from typing import Any
@@ -17,7 +16,7 @@ from coderl_exp.config import DPOMethodConfig
 from coderl_exp.errors import TrainingError
 from coderl_exp.method import DPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit, load_policy
+from coderl_exp.method.trainer_options import common_options, fit, load_policy, num_processes
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import PreferencePair, read_jsonl
 
@@ -86,7 +85,7 @@ def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
 
 def _arguments(job: DPOJob, num_pairs: int, *, has_eval: bool) -> DPOConfig:
     # Several processes would each look for what one wrote, in folders of their own.
-    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    is_alone = num_processes() == 1
     options: dict[str, Any] = {
         **common_options(job, job.method),
         "precompute_ref_log_probs": is_alone and sees_pairs_again(job.method, num_pairs),

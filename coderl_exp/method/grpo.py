@@ -17,7 +17,13 @@ from coderl_exp.config import RewardKind, SandboxConfig
 from coderl_exp.generation.rollouts import SAMPLING_OPTIONS, Rollouts
 from coderl_exp.method import GRPOJob, TrainingResult
 from coderl_exp.method.metrics_file import MetricsWriter, trained_tokens
-from coderl_exp.method.trainer_options import common_options, fit, is_sharded, load_policy
+from coderl_exp.method.trainer_options import (
+    common_options,
+    fit,
+    is_sharded,
+    load_policy,
+    num_processes_here,
+)
 from coderl_exp.model import load_tokenizer
 from coderl_exp.records import Problem, read_jsonl
 from coderl_exp.rewards import Rewards
@@ -86,8 +92,7 @@ def own_rollouts(job: GRPOJob) -> Rollouts | None:
 
 def judge_config(job: GRPOJob) -> SandboxConfig:
     """The judge of one training process: its share of the CPUs, all tests where they count."""
-    num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    num_workers = job.sandbox.num_workers or max(1, (os.cpu_count() or 1) // num_processes)
+    num_workers = job.sandbox.num_workers or max(1, (os.cpu_count() or 1) // num_processes_here())
     fraction = job.sandbox.fraction or job.method.reward.kind is RewardKind.fraction
     return replace(job.sandbox, num_workers=num_workers, fraction=fraction)
 

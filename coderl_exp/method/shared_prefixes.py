@@ -15,10 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-Tokens = tuple[int, ...]
+from coderl_exp.generation.shared_prompts import Tokens
+
 _ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
 """Those whose frequencies do not depend on how much is read at once."""
 _BATCH_COST = 64
@@ -32,6 +34,10 @@ class Group:
     prefix: Tokens
     own: dict[int, Tokens]
     """Row → what follows the prefix: at least one token."""
+
+
+Batch = tuple[list[Group], list[list[int]]]
+"""Groups whose prefixes are read together, and their rows, by whose own tokens are."""
 
 
 def share_prefixes(backbone: Any) -> None:
@@ -52,9 +58,10 @@ def share_prefixes(backbone: Any) -> None:
         ids, mask = options["input_ids"], options["attention_mask"].bool()
         rows = [tuple(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
         groups = common_beginnings(rows)
-        if _cost(groups) > ids.numel() + _BATCH_COST or not all(g.prefix for g in groups):
+        batches = list(_batches(groups))
+        if _cost(batches) > ids.numel() + _BATCH_COST or not all(g.prefix for g in groups):
             return plain(**options)
-        states = _read_groups(plain, groups, mask)
+        states = _read_batches(plain, batches, mask)
         return BaseModelOutputWithPast(last_hidden_state=states)
 
     backbone.forward = forward
@@ -115,8 +122,8 @@ def similar_lengths(lengths: Mapping[int, int]) -> list[list[int]]:
     return [ordered[begin:end] for begin, end in _ranges(first)]
 
 
-def _batches(groups: Sequence[Group]) -> Iterator[tuple[list[Group], list[list[int]]]]:
-    """Groups whose prefixes are read together, and their rows whose own tokens are."""
+def _batches(groups: Sequence[Group]) -> Iterator[Batch]:
+    """All groups, in the batches that are read soonest."""
     lengths = {number: len(group.prefix) for number, group in enumerate(groups)}
     for numbers in similar_lengths(lengths):
         together = [groups[number] for number in numbers]
@@ -124,13 +131,13 @@ def _batches(groups: Sequence[Group]) -> Iterator[tuple[list[Group], list[list[i
         yield together, similar_lengths(own)
 
 
-def _cost(groups: Sequence[Group]) -> int:
+def _cost(batches: Sequence[Batch]) -> int:
     """In positions."""
-    own = {row: tokens for group in groups for row, tokens in group.own.items()}
     total = 0
-    for together, batches in _batches(groups):
+    for together, rows_together in batches:
+        own = {row: tokens for group in together for row, tokens in group.own.items()}
         total += _BATCH_COST + len(together) * max(len(group.prefix) for group in together)
-        for rows in batches:
+        for rows in rows_together:
             total += _BATCH_COST + len(rows) * max(len(own[row]) for row in rows)
     return total
 
@@ -146,24 +153,20 @@ def _can_be_split(config: Any) -> bool:
 def _is_plain_reading(backbone: Any, options: dict[str, Any]) -> bool:
     """Of at least two rows of token ids, for hidden states alone, with nothing in a cache."""
     given = {name for name, value in options.items() if value is not None and value is not False}
-    keeps_nothing = options.get("use_cache") is False
-    if (
-        given != {"input_ids", "attention_mask"}
-        or not keeps_nothing
-        or len(options["input_ids"]) < 2
-    ):
+    if given != {"input_ids", "attention_mask"} or options.get("use_cache") is not False:
         return False
-    return not (backbone.training and backbone.is_gradient_checkpointing)
+    recomputes = backbone.training and backbone.is_gradient_checkpointing
+    return len(options["input_ids"]) > 1 and not recomputes
 
 
-def _read_groups(plain: Any, groups: Sequence[Group], mask: torch.Tensor) -> torch.Tensor:
+def _read_batches(plain: Any, batches: Sequence[Batch], mask: torch.Tensor) -> torch.Tensor:
     """Hidden states `[rows, columns, hidden_size]` of the batch with this mask; padding has 0."""
     states: dict[int, torch.Tensor] = {}
-    for together, batches in _batches(groups):
+    for together, rows_together in batches:
         ids, is_real = _padded([group.prefix for group in together], mask.device)
         read = plain(input_ids=ids, attention_mask=is_real.long(), use_cache=True)
         place = {row: n for n, group in enumerate(together) for row in group.own}
-        for rows in batches:
+        for rows in rows_together:
             own = [together[place[row]].own[row] for row in rows]
             places = torch.tensor([place[row] for row in rows], device=mask.device)
             continued = _continue(plain, own, is_real[places], _select(read, places))
@@ -200,8 +203,6 @@ def _select(read: Any, places: torch.Tensor) -> DynamicCache:
 
 def _padded(rows: Sequence[Tokens], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and which of them are real, both `[rows, longest]`, padded on the right."""
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for padded, row in zip(ids, rows, strict=True):
-        padded[: len(row)] = torch.tensor(row)
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return ids.to(device), (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)

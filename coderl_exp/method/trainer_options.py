@@ -96,17 +96,28 @@ def wants_fsdp() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
+def num_processes() -> int:
+    """Of the launch."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def num_processes_here() -> int:
+    """Of the launch, on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def _checkpoints_activations(job: TrainJob, method: MethodConfig) -> bool:
     if method.gradient_checkpointing is not None:
         return method.gradient_checkpointing
     folder = Path(job.model.path)
-    shape = model_shape(folder) if folder.is_dir() else None
-    if torch.cuda.is_available() or shape is None:
+    if torch.cuda.is_available() or not folder.is_dir():
         return True
-    num_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return checkpointing_is_needed(shape, method, job.model.dtype, num_here)
+    shape = model_shape(folder)
+    return shape is None or checkpointing_is_needed(
+        shape, method, job.model.dtype, num_processes_here()
+    )
 
 
 def _is_parallel_on_cpu() -> bool:
     """Without this several processes without GPUs do not find each other."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    return num_processes() > 1 and not torch.cuda.is_available()
