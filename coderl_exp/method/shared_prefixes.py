@@ -68,10 +68,10 @@ def share_prefixes(backbone: Any) -> None:
 
 
 def common_beginnings(rows: Sequence[Tokens]) -> list[Group]:
-    """The grouping that spares most tokens; every row is in one group, maybe alone.
+    """Every row in one group, maybe alone; no other grouping of neighbours spares more tokens.
 
-    In lexicographic order the rows of a group follow each other, and the shortest beginning that
-    two neighbours share is what all of them share.
+    Neighbours in lexicographic order: the shortest beginning that two of them share is what all of
+    a group share. Rows are not brought together over others that share more among themselves.
     """
     ordered = sorted(range(len(rows)), key=lambda row: rows[row])
     shared = [_num_shared(rows[one], rows[other]) for one, other in pairwise(ordered)]
