@@ -9,7 +9,7 @@ from typing import Any
 
 from coderl_exp.records import StdinTest, Verdict
 from coderl_exp.sandbox.children import ChannelError, Child, Limits, OutputLimitError
-from coderl_exp.sandbox.lanes import NO_USAGE, Begun, Work, with_usage
+from coderl_exp.sandbox.lanes import NO_USAGE, Begun, Turn, Work, with_usage
 from coderl_exp.sandbox.messages import Judged, Message, parse_batch_message
 from coderl_exp.sandbox.outcome import Outcome
 from coderl_exp.sandbox.zygotes import Zygote
@@ -43,7 +43,10 @@ class BatchResult:
 
 
 def judge_batch(
-    zygote: Zygote, works: Sequence[Work], take_verdict: Callable[[int, Verdict], None]
+    zygote: Zygote,
+    works: Sequence[Work],
+    turn: Turn,
+    take_verdict: Callable[[int, Verdict], None],
 ) -> BatchResult:
     """The batch lane: provable programs one after another in one process.
 
@@ -52,7 +55,7 @@ def judge_batch(
     result = BatchResult(verdicts={}, strict=set())
     limits = _batch_limits(works)
     try:
-        with zygote.child("batch", limits, works[0].is_stopped) as child:
+        with zygote.child("batch", limits, works[0].is_stopped) as child, turn:
             child.request(_batch_request(works))
             for position, work in enumerate(works):
                 if work.program.entry_point is not None:

@@ -1,13 +1,15 @@
 """The judge's end of one child: its messages and output come in, requests and answers go out.
 
 A child is only believed about what its calls returned or raised, and what it printed. How it ended
-and what it cost comes from its zygote, which never runs a candidate's code.
+and what it cost comes from its zygote, which never runs a candidate's code. It may wait for its
+request as long as it takes: its wall time begins with it, and is the judge's to limit.
 """
 
 from __future__ import annotations
 
 import contextlib
 import marshal
+import math
 import os
 import select
 import socket
@@ -22,7 +24,7 @@ from coderl_exp.sandbox.inside.answers import CAUSES, ENDED
 from coderl_exp.sandbox.inside.channel import framed
 
 _GRACE_S = 10.0
-"""How much later than its own limits a zygote may report before it counts as dead."""
+"""What a zygote may take to end a child before it counts as dead."""
 _POLL_S = 0.1
 _EXIT_S = 0.003
 """What a child that has said everything may take to exit before it is killed."""
@@ -60,12 +62,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a child ended, as its zygote measured it."""
+    """How a child ended; all but the wall time as its zygote measured it."""
 
     exit_code: int
     """Negative: the signal that ended it."""
     cause: str
-    """Why the zygote ended it: `cpu`, `wall`, `stopped` by the judge; empty: by itself."""
+    """Why it was ended: `cpu`, `wall`, `stopped` by the judge; empty: it ended by itself."""
     cpu_s: float
     wall_s: float
     memory_mb: float
@@ -88,7 +90,10 @@ class Child:
         self._max_output_bytes = limits.max_output_bytes
         self._is_discarding = False
         self._is_stopped = is_stopped
-        self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
+        self._wall_s = limits.wall_s
+        self._began = time.monotonic()
+        self._deadline = math.inf
+        self._is_late = self._is_killed = False
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
         channel.setblocking(False)
@@ -99,7 +104,13 @@ class Child:
         self._open = {control.fileno(), channel.fileno(), output}
 
     def request(self, data: Any) -> None:
-        """Hand over what it shall do, as marshalled data; goes out while `line` waits."""
+        """Hand over what it shall do, as marshalled data; goes out while `line` waits.
+
+        With the first request its wall time begins.
+        """
+        if self._deadline == math.inf:
+            self._began = time.monotonic()
+            self._deadline = self._began + self._wall_s
         self._outgoing = memoryview(framed(data))
         self._send_more()
 
@@ -147,6 +158,8 @@ class Child:
 
     def kill(self) -> None:
         """Ask the zygote to end the child."""
+        self._is_killed = True
+        self._deadline = time.monotonic() + _GRACE_S
         with contextlib.suppress(OSError):
             self._control.send(_KILL)
 
@@ -166,8 +179,7 @@ class Child:
         """Handle what is ready; False when everything the child wrote has been read."""
         if self._is_stopped():
             raise JudgeStoppedError
-        if time.monotonic() > self._deadline:
-            raise ZygoteDiedError("A zygote did not keep its limits.")
+        self._limit_wall_time()
         events = self._poll.poll(timeout_s * 1000)
         ready = [fd for fd, _ in events]
         # Output first: what was printed before a result is then known with the result.
@@ -180,14 +192,23 @@ class Child:
             self._send_more()
         return not (self.ended and ready in ([], [self._control.fileno()]))
 
+    def _limit_wall_time(self) -> None:
+        if time.monotonic() < self._deadline:
+            return
+        if self._is_killed:
+            raise ZygoteDiedError("A zygote did not end its child.")
+        self._is_late = True
+        self.kill()
+
     def _take_end(self) -> None:
         try:
-            code, cause, cpu_s, wall_s, memory_kb = _ENDED.unpack(self._control.recv(_ENDED.size))
+            code, cause, cpu_s, memory_kb = _ENDED.unpack(self._control.recv(_ENDED.size))
+            is_late = self._is_late and CAUSES[cause] == "stopped"
             self.ended = Ended(
                 exit_code=code,
-                cause=CAUSES[cause],
+                cause="wall" if is_late else CAUSES[cause],
                 cpu_s=cpu_s,
-                wall_s=wall_s,
+                wall_s=time.monotonic() - self._began,
                 memory_mb=memory_kb / 1024,
             )
         except (OSError, struct.error, IndexError):

@@ -16,7 +16,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from coderl_exp.errors import ConfigError, SandboxError
@@ -92,7 +92,7 @@ class FusionJudge:
             return Verdict(status=VerdictStatus.no_code, tests=none)
         work = self._work(program, connection)
         try:
-            return judge_alone(cast(Zygote, RemoteZygote(connection)), work).verdict
+            return judge_alone(cast(Zygote, RemoteZygote(connection)), work, nullcontext()).verdict
         except SandboxError as error:
             status = VerdictStatus.sandbox_error
             return Verdict(status=status, tests=none, error=masked(str(error)))

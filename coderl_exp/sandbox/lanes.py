@@ -7,6 +7,7 @@ import binascii
 import re
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from coderl_exp.sandbox.outcome import Outcome
 from coderl_exp.sandbox.splitting import SplitTest
 from coderl_exp.sandbox.zygotes import Zygote
 
+Turn = AbstractContextManager[Any]
+"""Held while a candidate runs; its process is made ready before and ended after."""
 EDGE = 1.25
 """A child is ended at this multiple of its CPU limit; one that ends between is judged again."""
 _STARVED = 0.05
@@ -86,10 +89,10 @@ class Result:
     at_edge: bool
 
 
-def judge_alone(zygote: Zygote, work: Work) -> Result:
+def judge_alone(zygote: Zygote, work: Work, turn: Turn) -> Result:
     """The strict lane: a process of its own per candidate, or per run of a whole program."""
     if work.program.entry_point is None:
-        return _judge_runs(zygote, work)
+        return _judge_runs(zygote, work, turn)
     outcome = work.outcome()
     ended, output = in_child(
         zygote,
@@ -98,6 +101,7 @@ def judge_alone(zygote: Zygote, work: Work) -> Result:
         outcome,
         lambda child: _converse(child, work, outcome),
         work.edge_limits(),
+        turn,
     )
     at_edge = apply_limits(outcome, ended, work.limits)
     return Result(verdict=outcome.verdict(output, usage_of(ended)), at_edge=at_edge)
@@ -110,6 +114,7 @@ def in_child(
     outcome: Outcome,
     talk: Callable[[Child], None],
     limits: Limits,
+    turn: Turn,
     stdin: bytes | None = None,
 ) -> tuple[Ended, bytes]:
     """Talk to a child until it has ended; its output, as far as it goes."""
@@ -117,7 +122,7 @@ def in_child(
     try:
         with zygote.child(
             kind, limits, work.is_stopped, preload=work.preload(), stdin=stdin
-        ) as child:
+        ) as child, turn:
             talk(child)
     except OutputLimitError:
         outcome.end(
@@ -178,7 +183,7 @@ class _Runs:
     usage: Usage = NO_USAGE
 
 
-def _judge_runs(zygote: Zygote, work: Work) -> Result:
+def _judge_runs(zygote: Zygote, work: Work, turn: Turn) -> Result:
     outcome, at_edge = work.outcome(), False
     runs = _Runs(output=work.begun.output, usage=work.begun.usage)
     for number, test in enumerate(work.program.tests):
@@ -193,6 +198,7 @@ def _judge_runs(zygote: Zygote, work: Work) -> Result:
             outcome,
             lambda child: _listen(child, work, runs, outcome),
             work.edge_limits(),
+            turn,
             stdin=test.stdin.encode("utf-8", "surrogateescape"),
         )
         runs.usage = with_usage(runs.usage, ended)

@@ -1,5 +1,7 @@
 """The workers: threads with a zygote each, which take tasks from two queues.
 
+No more than `num_workers` candidates run at once. There are more threads than that: while some wait
+for their candidates, the others make the next processes ready, and end and account for the last.
 A task for the batch lane waits for a worker that takes up to `MAX_BATCH` of them; one that the
 lane sends back, like every other, is judged alone. A verdict at the edge of its time limit is
 looked at again while no other worker runs anything.
@@ -20,7 +22,7 @@ from coderl_exp.errors import SandboxError
 from coderl_exp.records import Verdict, VerdictStatus
 from coderl_exp.sandbox.batches import judge_batch
 from coderl_exp.sandbox.children import JudgeStoppedError
-from coderl_exp.sandbox.lanes import Begun, Work, judge_alone
+from coderl_exp.sandbox.lanes import Begun, Turn, Work, judge_alone
 from coderl_exp.sandbox.outcome import masked
 from coderl_exp.sandbox.trusted import judge_with_tests
 from coderl_exp.sandbox.zygotes import Zygote
@@ -71,8 +73,9 @@ class Pool:
 
     def _start(self) -> None:
         self._state.is_closed = False
-        for number in range(self._num_workers):
-            worker = _Worker(self._state, self._start_zygote, self._num_workers)
+        turn = threading.Semaphore(self._num_workers)
+        for number in range(-(-self._num_workers * 3 // 2)):
+            worker = _Worker(self._state, self._start_zygote, self._num_workers, turn)
             thread = threading.Thread(target=worker.run, name=f"judge-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -135,6 +138,8 @@ class _State:
             return [self._quiet.popleft()] if self._num_busy == 0 else []
         if self._alone:
             return [self._alone.popleft()]
+        if self._num_busy >= num_workers:  # a batch leaves little to do meanwhile
+            return []
         size = min(MAX_BATCH, -(-len(self._batch) // num_workers))
         return [self._batch.popleft() for _ in range(size)]
 
@@ -148,8 +153,11 @@ class _State:
 class _Worker:
     """One thread's loop; it keeps a zygote and replaces it when it has died."""
 
-    def __init__(self, state: _State, start_zygote: Callable[[], Zygote], num_workers: int) -> None:
+    def __init__(
+        self, state: _State, start_zygote: Callable[[], Zygote], num_workers: int, turn: Turn
+    ) -> None:
         self._state = state
+        self._turn = turn
         self._start_zygote = start_zygote
         self._num_workers = num_workers
         self._can_start = True
@@ -204,9 +212,9 @@ class _Worker:
     def _judge_alone(self, zygote: Zygote, task: Task) -> None:
         if task.work.needs_test_process:
             self._tests = self._tests or self._started()
-            result = judge_with_tests(zygote, self._tests, task.work)
+            result = judge_with_tests(zygote, self._tests, task.work, self._turn)
         else:
-            result = judge_alone(zygote, task.work)
+            result = judge_alone(zygote, task.work, self._turn)
         if result.at_edge and not task.must_be_quiet:
             task.must_be_quiet = True
             self._queue([task])
@@ -215,7 +223,7 @@ class _Worker:
 
     def _judge_batch(self, zygote: Zygote, tasks: list[Task]) -> None:
         works = [task.work for task in tasks]
-        result = judge_batch(zygote, works, lambda n, verdict: _set(tasks[n], verdict))
+        result = judge_batch(zygote, works, self._turn, lambda n, v: _set(tasks[n], v))
         for position in result.strict:
             tasks[position].in_batch = False
             begun = result.begun.get(position, Begun())

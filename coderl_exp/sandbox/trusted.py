@@ -15,7 +15,7 @@ from functools import lru_cache
 from coderl_exp.errors import DataError, SandboxError
 from coderl_exp.records import Verdict, VerdictStatus
 from coderl_exp.sandbox.children import Child, Limits
-from coderl_exp.sandbox.lanes import Result, Work, apply_limits, in_child, usage_of
+from coderl_exp.sandbox.lanes import Result, Turn, Work, apply_limits, in_child, usage_of
 from coderl_exp.sandbox.messages import Message, parse_message
 from coderl_exp.sandbox.outcome import Outcome
 from coderl_exp.sandbox.splitting import SplitTest, UnsplittableTest, split_test
@@ -50,13 +50,19 @@ def plan_test(test: str, entry_point: str, setup_code: str) -> SplitTest | None:
     return None
 
 
-def judge_with_tests(zygote: Zygote, tests: Zygote, work: Work) -> Result:
+def judge_with_tests(zygote: Zygote, tests: Zygote, work: Work, turn: Turn) -> Result:
     """One candidate in `zygote`, its unsplittable tests in children of `tests`."""
     outcome, limits = work.outcome(), work.edge_limits()
     waits = replace(limits, wall_s=limits.wall_s + _TEST_WALL_S * work.splits.count(None))
     try:
         ended, output = in_child(
-            zygote, "serve", work, outcome, lambda child: _serve(child, tests, work, outcome), waits
+            zygote,
+            "serve",
+            work,
+            outcome,
+            lambda child: _serve(child, tests, work, outcome),
+            waits,
+            turn,
         )
     except ImpossibleTest as error:
         status, tests_ = VerdictStatus.sandbox_error, (None,) * len(work.program.tests)

@@ -116,7 +116,7 @@ class Zygote:
         preload: tuple[str, ...] = (),
         stdin: bytes | None = None,
     ) -> Iterator[Child]:
-        """A new child; on leaving, it has ended and is reaped, and `ended` says how."""
+        """A new child, which waits for its request; on leaving, it has ended and is reaped."""
         channel, theirs = socket.socketpair()
         output, output_end = os.pipe()
         descriptors = [theirs.fileno(), output_end]
@@ -146,7 +146,6 @@ class Zygote:
             kind,
             kind != "program",
             limits.cpu_s,
-            limits.wall_s,
             limits.memory_mb * 1024 * 1024,
             preload,
         )

@@ -137,10 +137,9 @@ class Zygote:
 
     def _run_child(self, order: tuple[Any, ...], descriptors: list[int]) -> None:
         """Start a child, and tell the judge how it ended."""
-        kind, has_stderr, cpu_s, wall_s, memory_bytes, modules = order
+        kind, has_stderr, cpu_s, memory_bytes, modules = order
         for name in modules:
             preload(name)
-        started = monotonic()
         pid = os.fork()
         if pid == 0:
             leave = os._exit  # which the candidate may replace
@@ -153,31 +152,26 @@ class Zygote:
                 leave(1)
         for descriptor in descriptors:
             os.close(descriptor)
-        cause = self._wait(pid, cpu_s, wall_s, started)
+        cause = self._wait(pid, cpu_s)
         if cause:
             os.kill(pid, SIGKILL)
         _, status, used = os.wait4(pid, 0)
-        wall_used_s = monotonic() - started
         self._end_what_is_left()
         code = os.waitstatus_to_exitcode(status)
         cpu_used_s = used.ru_utime + used.ru_stime
-        self._control.send(pack(ENDED, code, cause, cpu_used_s, wall_used_s, used.ru_maxrss))
+        self._control.send(pack(ENDED, code, cause, cpu_used_s, used.ru_maxrss))
 
-    def _wait(self, pid: int, cpu_s: float, wall_s: float, started: float) -> int:
+    def _wait(self, pid: int, cpu_s: float) -> int:
         """Why the child must be ended, of `CAUSES`; 0 if it has ended by itself."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, POLLIN)
         try:
-            pause = min(wall_s, cpu_s / self._num_cpus)
-            while not (ready := self._poll.poll(pause * 1000 + 1)):
+            cpu_left = cpu_s
+            while not (ready := self._poll.poll(cpu_left / self._num_cpus * 1000 + 1)):
                 # CPUCLOCK_SCHED of that process, as in clock_getcpuclockid(3)
                 cpu_left = cpu_s - clock_gettime((~pid << 3) | 2)
-                wall_left = started + wall_s - monotonic()
                 if cpu_left <= 0:
                     return CAUSES.index("cpu")
-                if wall_left <= 0:
-                    return CAUSES.index("wall")
-                pause = min(wall_left, cpu_left / self._num_cpus)
             if len(ready) == 1 and ready[0][0] != pidfd:
                 self._receive()
                 return CAUSES.index("stopped")
