@@ -19,7 +19,7 @@ from coderl_exp.config import PROJECT_ROOT, Lane
 from coderl_exp.errors import SandboxError
 from coderl_exp.records import Program, StdinTest, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge, pool
-from coderl_exp.sandbox.lanes import Work
+from coderl_exp.sandbox.lanes import Turn, Work
 from coderl_exp.sandbox.pool import Task
 from coderl_exp.sandbox.zygotes import Zygote
 
@@ -104,17 +104,20 @@ def test_injected_failures_are_counted_and_leave_the_others_alone(
         number = int(task.program.tests[0].rsplit(" ", 1)[1])  # type: ignore[attr-defined]
         return number % 5 == 0
 
-    def alone(zygote: Zygote, work: object) -> object:
+    def alone(zygote: Zygote, work: object, turn: Turn) -> object:
         if is_hit(work):
             raise SandboxError("injected")
-        return judge_alone(zygote, work)  # type: ignore[arg-type]
+        return judge_alone(zygote, work, turn)  # type: ignore[arg-type]
 
     def batch(
-        zygote: Zygote, works: Sequence[object], take_verdict: Callable[[int, Verdict], None]
+        zygote: Zygote,
+        works: Sequence[object],
+        turn: Turn,
+        take_verdict: Callable[[int, Verdict], None],
     ) -> object:
         if any(map(is_hit, works)):
             raise SandboxError("injected")
-        return judge_batch(zygote, works, take_verdict)  # type: ignore[arg-type]
+        return judge_batch(zygote, works, turn, take_verdict)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pool, "judge_alone", alone)
     monkeypatch.setattr(pool, "judge_batch", batch)
@@ -269,9 +272,9 @@ def test_a_program_that_leaves_the_batch_lane_goes_on_where_it_was(
     alone: list[int] = []
     judge_alone = pool.judge_alone
 
-    def noted(zygote: Zygote, work: Work) -> object:
+    def noted(zygote: Zygote, work: Work, turn: Turn) -> object:
         alone.append(work.begun.num_passed)
-        return judge_alone(zygote, work)
+        return judge_alone(zygote, work, turn)
 
     monkeypatch.setattr(pool, "judge_alone", noted)
     verdict = next(make(num_workers=1).run([program]))
