@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import psutil
 
+from coderl_exp.config import Lane
 from coderl_exp.records import Program, VerdictStatus
 from coderl_exp.sandbox import Judge
 
@@ -21,13 +22,13 @@ def sleepers(number: int, sleep_s: float) -> list[Program]:
 
 
 def test_no_more_candidates_run_at_once_than_there_are_workers(make: Callable[..., Judge]) -> None:
-    judge, started = make(num_workers=2), time.monotonic()
+    judge, started = make(lane=Lane.strict, num_workers=2), time.monotonic()
     assert all(verdict.passed for verdict in judge.run(sleepers(6, 0.3)))
     assert time.monotonic() - started > 0.9
 
 
 def test_the_next_process_is_made_ready_while_a_candidate_runs(make: Callable[..., Judge]) -> None:
-    judge = make(num_workers=1)
+    judge = make(lane=Lane.strict, num_workers=1)
     list(judge.run(sleepers(2, 0.0)))
     zygotes = {process.pid for process in psutil.Process().children(recursive=True)}
     stream = judge.run(sleepers(2, 1.0))
@@ -40,7 +41,7 @@ def test_the_next_process_is_made_ready_while_a_candidate_runs(make: Callable[..
 
 
 def test_waiting_for_a_turn_is_not_counted_as_wall_time(make: Callable[..., Judge]) -> None:
-    judge = make(num_workers=1, timeout_s=0.05, wall_timeout_factor=4.0)  # 1.2 s
+    judge = make(lane=Lane.strict, num_workers=1, timeout_s=0.05, wall_timeout_factor=4.0)  # 1.2 s
     for verdict in judge.run(sleepers(3, 0.9)):
         assert verdict.passed, verdict
         assert verdict.usage is not None
