@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from coderl_exp.errors import SandboxError
 from coderl_exp.records import Verdict, VerdictStatus
@@ -28,6 +29,8 @@ from coderl_exp.sandbox.trusted import judge_with_tests
 from coderl_exp.sandbox.zygotes import Zygote
 
 MAX_BATCH = 256
+_THREADS_PER_WORKER = 1.5
+"""A candidate of the strict lane runs for about two thirds of the time that it takes."""
 _MAX_FAILURES = 5
 """How many zygotes may die on a task before it counts as not judged."""
 _MAX_FAILURES_IN_BATCH = 2
@@ -74,7 +77,7 @@ class Pool:
     def _start(self) -> None:
         self._state.is_closed = False
         turn = threading.Semaphore(self._num_workers)
-        for number in range(-(-self._num_workers * 3 // 2)):
+        for number in range(ceil(_THREADS_PER_WORKER * self._num_workers)):
             worker = _Worker(self._state, self._start_zygote, self._num_workers, turn)
             thread = threading.Thread(target=worker.run, name=f"judge-{number}", daemon=True)
             thread.start()
