@@ -62,12 +62,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a child ended; all but the wall time as its zygote measured it."""
+    """How a child ended, as its zygote measured it."""
 
     exit_code: int
     """Negative: the signal that ended it."""
     cause: str
-    """Why it was ended: `cpu`, `wall`, `stopped` by the judge; empty: it ended by itself."""
+    """`cpu` or `wall`: it went over a limit; `stopped` by the judge; empty: it ended by itself."""
     cpu_s: float
     wall_s: float
     memory_mb: float
@@ -91,9 +91,8 @@ class Child:
         self._is_discarding = False
         self._is_stopped = is_stopped
         self._wall_s = limits.wall_s
-        self._began = time.monotonic()
-        self._deadline = math.inf
-        self._is_late = self._is_killed = False
+        self._began = self._deadline = math.inf
+        self._is_killed = False
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
         channel.setblocking(False)
@@ -108,7 +107,7 @@ class Child:
 
         With the first request its wall time begins.
         """
-        if self._deadline == math.inf:
+        if self._began == math.inf:
             self._began = time.monotonic()
             self._deadline = self._began + self._wall_s
         self._outgoing = memoryview(framed(data))
@@ -118,6 +117,11 @@ class Child:
         """Let it go on; if it has ended, `line` will tell."""
         with contextlib.suppress(OSError):
             self._channel.send(byte)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its wall time is over."""
+        return time.monotonic() > self._began + self._wall_s
 
     @property
     def has_line(self) -> bool:
@@ -139,10 +143,10 @@ class Child:
 
     def finish(self) -> Ended:
         """Wait for the end, which is brought about if it does not come at once."""
-        if self._channel.fileno() in self._open and self.ended is None:
+        limit = time.monotonic() + _EXIT_S
+        while self.ended is None and time.monotonic() < limit:
             self._receive(_EXIT_S)
-        if self._channel.fileno() in self._open:
-            self._channel.shutdown(socket.SHUT_RDWR)
+        if self.ended is None:
             self.kill()
         while self.ended is None:
             self._receive()
@@ -158,8 +162,9 @@ class Child:
 
     def kill(self) -> None:
         """Ask the zygote to end the child."""
-        self._is_killed = True
-        self._deadline = time.monotonic() + _GRACE_S
+        if not self._is_killed:
+            self._is_killed = True
+            self._deadline = time.monotonic() + _GRACE_S
         with contextlib.suppress(OSError):
             self._control.send(_KILL)
 
@@ -179,8 +184,8 @@ class Child:
         """Handle what is ready; False when everything the child wrote has been read."""
         if self._is_stopped():
             raise JudgeStoppedError
-        self._limit_wall_time()
-        events = self._poll.poll(timeout_s * 1000)
+        left_s = max(0.0, self._deadline - time.monotonic())
+        events = self._poll.poll(math.ceil(min(timeout_s, left_s) * 1000))
         ready = [fd for fd, _ in events]
         # Output first: what was printed before a result is then known with the result.
         for descriptor in sorted(ready, key=lambda fd: fd != self._output):
@@ -190,25 +195,25 @@ class Child:
                 self._read(descriptor)
         if self._outgoing:
             self._send_more()
+        if self.ended is None and time.monotonic() > self._deadline:
+            self._end_late()
         return not (self.ended and ready in ([], [self._control.fileno()]))
 
-    def _limit_wall_time(self) -> None:
-        if time.monotonic() < self._deadline:
-            return
+    def _end_late(self) -> None:
         if self._is_killed:
             raise ZygoteDiedError("A zygote did not end its child.")
-        self._is_late = True
         self.kill()
 
     def _take_end(self) -> None:
         try:
-            code, cause, cpu_s, memory_kb = _ENDED.unpack(self._control.recv(_ENDED.size))
-            is_late = self._is_late and CAUSES[cause] == "stopped"
+            code, cause, cpu_s, end, memory_kb = _ENDED.unpack(self._control.recv(_ENDED.size))
+            wall_s = max(0.0, end - self._began)
+            is_late = wall_s > self._wall_s and CAUSES[cause] != "cpu"
             self.ended = Ended(
                 exit_code=code,
                 cause="wall" if is_late else CAUSES[cause],
                 cpu_s=cpu_s,
-                wall_s=time.monotonic() - self._began,
+                wall_s=wall_s,
                 memory_mb=memory_kb / 1024,
             )
         except (OSError, struct.error, IndexError):

@@ -14,7 +14,7 @@ from typing import Any
 from coderl_exp.records import Program, StdinTest, Usage, Verdict, VerdictStatus
 from coderl_exp.sandbox.children import ChannelError, Child, Ended, Limits, OutputLimitError
 from coderl_exp.sandbox.messages import Judged, Message, parse_message
-from coderl_exp.sandbox.outcome import Outcome
+from coderl_exp.sandbox.outcome import CPU_LIMIT, WALL_LIMIT, Outcome
 from coderl_exp.sandbox.splitting import SplitTest
 from coderl_exp.sandbox.zygotes import Zygote
 
@@ -120,9 +120,12 @@ def in_child(
     """Talk to a child until it has ended; its output, as far as it goes."""
     child: Child | None = None
     try:
-        with zygote.child(
-            kind, limits, work.is_stopped, preload=work.preload(), stdin=stdin
-        ) as child, turn:
+        with (
+            zygote.child(
+                kind, limits, work.is_stopped, preload=work.preload(), stdin=stdin
+            ) as child,
+            turn,
+        ):
             talk(child)
     except OutputLimitError:
         outcome.end(
@@ -152,9 +155,11 @@ def apply_limits(outcome: Outcome, ended: Ended, limits: Limits) -> bool:
     administrator, or the kernel when the machine is out of memory.
     """
     if ended.cause == "wall":
+        if outcome.status is None:
+            outcome.time_out(WALL_LIMIT)
         return ended.cpu_s > _STARVED * ended.wall_s
     if outcome.status is None and ended.cpu_s > limits.cpu_s:
-        outcome.time_out()
+        outcome.time_out(CPU_LIMIT)
         return True
     return ended.exit_code in _SENT_SIGNALS and not ended.cause
 

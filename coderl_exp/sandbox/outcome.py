@@ -16,7 +16,8 @@ from coderl_exp.sandbox.syscalls import refused_syscall
 
 _MAX_ERROR = 300
 _MAX_OUTPUT = 2000
-_CPU_LIMIT = "the CPU limit was reached"
+CPU_LIMIT = "the CPU limit was reached"
+WALL_LIMIT = "the wall limit was reached"
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _REFUSED_BY_CONFINEMENT = re.compile(r"\[Errno (?:1|13|27|30)\]")
 """EPERM, EACCES, EFBIG, EROFS: nothing else in the sandbox raises them."""
@@ -78,7 +79,7 @@ class Outcome:
         return self._is_next(index) and split is not None and num_results == len(split.calls)
 
     def _is_next(self, index: object) -> bool:
-        return type(index) is int and index == self.ran
+        return type(index) is int and index == self.ran < len(self.tests)
 
     def _compare(self, results: list[object]) -> None:
         split = self.splits[self.ran]
@@ -121,17 +122,18 @@ class Outcome:
             self.tests[-1:] = [status] if self.tests else []
             self._fail(status, error)
 
-    def time_out(self) -> None:
+    def time_out(self, limit: str) -> None:
         """The last result came too late."""
-        self.tests[self.ran - 1] = VerdictStatus.timeout
-        self._fail(VerdictStatus.timeout, _CPU_LIMIT)
+        if self.ran:
+            self.tests[self.ran - 1] = VerdictStatus.timeout
+        self._fail(VerdictStatus.timeout, limit)
 
     def end_early(self, ended: Ended) -> None:
         """The process is gone before everything was said."""
         if ended.cause == "wall":
-            self.end(VerdictStatus.timeout, "the wall limit was reached")
+            self.end(VerdictStatus.timeout, WALL_LIMIT)
         elif ended.cause == "cpu" or ended.exit_code == -signal.SIGXCPU:
-            self.end(VerdictStatus.timeout, _CPU_LIMIT)
+            self.end(VerdictStatus.timeout, CPU_LIMIT)
         else:
             self.end(VerdictStatus.runtime_error, _ending(ended.exit_code))
 

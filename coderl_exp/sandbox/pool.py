@@ -76,7 +76,7 @@ class Pool:
 
     def _start(self) -> None:
         self._state.is_closed = False
-        turn = threading.Semaphore(self._num_workers)
+        turn = _Turn(self._state, self._num_workers)
         for number in range(ceil(_THREADS_PER_WORKER * self._num_workers)):
             worker = _Worker(self._state, self._start_zygote, self._num_workers, turn)
             thread = threading.Thread(target=worker.run, name=f"judge-{number}", daemon=True)
@@ -151,6 +151,24 @@ class _State:
             self._num_busy -= 1
             self._is_quiet = False
             self.changed.notify_all()
+
+
+class _Turn(contextlib.AbstractContextManager[None]):
+    """So many at once; none any more once the pool is closed."""
+
+    def __init__(self, state: _State, number: int) -> None:
+        self._state = state
+        self._free = threading.Semaphore(number)
+
+    def __enter__(self) -> None:
+        """Raises: JudgeStoppedError."""
+        self._free.acquire()
+        if self._state.is_closed:
+            self._free.release()
+            raise JudgeStoppedError
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
 
 
 class _Worker:

@@ -109,6 +109,8 @@ def _run_test(child: Child, tests: Zygote, work: Work, outcome: Outcome) -> byte
             reply = child.line()
             if reply is None:
                 return None
+            if test.is_late:
+                break
             test.request(reply)
     ended = test.ended
     if ended is not None and ended.cause in ("cpu", "wall"):

@@ -28,8 +28,8 @@ _START = (
 _INTERPRETER_OPTIONS = ("-S", "-P", "-s", "-X", "utf8", "-c")
 _START_S = 60.0
 """How long a zygote may take to start on a busy machine."""
-_GRACE_S = 10.0
-"""How much later than its own limits a zygote may report before it counts as dead."""
+_CLOSE_S = 1.0
+"""What a zygote may take to end by itself."""
 _MAX_ANSWER = 1 << 17
 
 
@@ -158,7 +158,7 @@ class Zygote:
         """End the zygote and all that it started."""
         self._control.close()  # it ends by itself, and the kernel ends its namespace with it
         try:
-            self._process.wait(_GRACE_S / 10)
+            self._process.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

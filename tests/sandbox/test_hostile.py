@@ -107,19 +107,18 @@ ATTACKS = {
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(judge: Judge) -> Iterator[None]:
-    warm = [Program(code=f"f = {n}", entry_point="f", tests=()) for n in range(8)]
-    list(judge.run(warm))  # every worker has its zygote
-    before = _children()
     yield
     limit = time.monotonic() + 1
-    while _children() - before and time.monotonic() < limit:
+    while _forked() and time.monotonic() < limit:
         time.sleep(0.05)
-    assert not _children() - before
+    assert not _forked()
 
 
-def _children() -> set[int]:
-    """Zygotes and what they forked, wherever they hang in the tree below this process."""
-    return {process.pid for process in psutil.Process().children(recursive=True)}
+def _forked() -> list[psutil.Process]:
+    """What zygotes, each the child of a waiting process, have started."""
+    waiting = psutil.Process().children()
+    zygotes = [zygote for process in waiting for zygote in process.children()]
+    return [process for zygote in zygotes for process in zygote.children(recursive=True)]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -154,10 +153,11 @@ def test_a_daemon_that_could_start_does_not_outlive_its_candidate(
         "  if os.fork() == 0:\n   time.sleep(60)\n  os._exit(0)\n return 2"
     )
     program = Program(code=code, entry_point="f", tests=("assert f(1) == 2",))
-    before = _children()
+    before = set(psutil.Process().children(recursive=True))
     judge = make(disabled_layers=["syscalls"], num_workers=1)
     assert next(judge.run([program])).passed
-    assert len(_children() - before) == 2  # the zygote and its parent
+    started = set(psutil.Process().children(recursive=True)) - before
+    assert len(started) == 2  # the zygote and its parent
     assert next(make().run([program])).status is VerdictStatus.blocked
 
 

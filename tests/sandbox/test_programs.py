@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coderl_exp.records import OutputRule, Program, StdinTest, Verdict
+from coderl_exp.records import OutputRule, Program, StdinTest, Verdict, VerdictStatus
 from coderl_exp.sandbox import Judge
 
 DOUBLE = (StdinTest(stdin="4\n", stdout="8\n"), StdinTest(stdin="5\n", stdout="10\n"))
@@ -160,3 +160,10 @@ def test_floats_may_differ_only_where_it_is_declared(judge: Judge) -> None:
 
 def test_the_error_of_a_program_is_told(judge: Judge) -> None:
     assert judged(judge, "print(1)\nraise KeyError('x')").error == "KeyError: 'x'"
+
+
+def test_a_program_that_writes_many_messages_ends_nothing_but_itself(judge: Judge) -> None:
+    message = r'["error",{n},"X","y"]\n'
+    code = f"import os\nos.write(3, b'{message.format(n=0)}{message.format(n=1)}')"
+    verdict = next(judge.run([Program(code=code, entry_point=None, tests=DOUBLE[:1])]))
+    assert verdict.status is VerdictStatus.runtime_error

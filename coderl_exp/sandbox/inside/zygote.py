@@ -156,10 +156,11 @@ class Zygote:
         if cause:
             os.kill(pid, SIGKILL)
         _, status, used = os.wait4(pid, 0)
+        ended = monotonic()
         self._end_what_is_left()
         code = os.waitstatus_to_exitcode(status)
         cpu_used_s = used.ru_utime + used.ru_stime
-        self._control.send(pack(ENDED, code, cause, cpu_used_s, used.ru_maxrss))
+        self._control.send(pack(ENDED, code, cause, cpu_used_s, ended, used.ru_maxrss))
 
     def _wait(self, pid: int, cpu_s: float) -> int:
         """Why the child must be ended, of `CAUSES`; 0 if it has ended by itself."""
