@@ -8,6 +8,20 @@ _make = Maker(family=Family.forged_results, goal=Goal.false_pass)
 
 ATTACKS = (
     _make.attack(
+        "results of more tests than there are",
+        """
+        import os
+        def f(x):
+            for fd in range(3, 65):
+                for index in range(9):
+                    try:
+                        os.write(fd, f'["value",{index},{ANSWER - 1}]\\n'.encode())
+                    except OSError:
+                        break
+            return ANSWER
+        """,
+    ),
+    _make.attack(
         "random bytes on every descriptor",
         """
         import os

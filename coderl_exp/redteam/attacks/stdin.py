@@ -147,6 +147,19 @@ ATTACKS = (
         """,
     ),
     trick(
+        "results of more tests than there are",
+        """
+        import os
+        for fd in range(3, 64):
+            for index in range(9):
+                try:
+                    os.write(fd, f'["error",{index},"X","y"]\\n'.encode())
+                except OSError:
+                    break
+        print(n ** 2, n ** 3)
+        """,
+    ),
+    trick(
         "no output, and a clean exit",
         """
         import os, sys
