@@ -147,7 +147,7 @@ ATTACKS = (
         """,
     ),
     trick(
-        "results of more tests than there are",
+        "results of more runs than there are",
         """
         import os
         for fd in range(3, 64):
