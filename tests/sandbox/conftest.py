@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from coderl_exp.config import Lane
@@ -12,6 +13,13 @@ from coderl_exp.sandbox import Judge, make_judge
 from tests.conftest import sandbox_config
 
 JudgeOne = Callable[..., Verdict]
+
+
+def forked() -> list[psutil.Process]:
+    """What zygotes, each the child of a waiting process, have started."""
+    waiting = psutil.Process().children()
+    zygotes = [zygote for process in waiting for zygote in process.children()]
+    return [process for zygote in zygotes for process in zygote.children(recursive=True)]
 
 
 @pytest.fixture(scope="session", params=["auto", "strict"])

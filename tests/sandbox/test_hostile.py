@@ -15,7 +15,7 @@ import pytest
 from coderl_exp.records import Program, VerdictStatus
 from coderl_exp.sandbox import Judge
 
-from .conftest import JudgeOne
+from .conftest import JudgeOne, forked
 
 SECRET = 987654321
 CONTROL = "import sys, os, gc\ndef f(x):\n print('ok')\n return 987654321"
@@ -109,16 +109,9 @@ ATTACKS = {
 def _nothing_is_left(judge: Judge) -> Iterator[None]:
     yield
     limit = time.monotonic() + 1
-    while _forked() and time.monotonic() < limit:
+    while forked() and time.monotonic() < limit:
         time.sleep(0.05)
-    assert not _forked()
-
-
-def _forked() -> list[psutil.Process]:
-    """What zygotes, each the child of a waiting process, have started."""
-    waiting = psutil.Process().children()
-    zygotes = [zygote for process in waiting for zygote in process.children()]
-    return [process for zygote in zygotes for process in zygote.children(recursive=True)]
+    assert not forked()
 
 
 @pytest.mark.parametrize("name", ATTACKS)

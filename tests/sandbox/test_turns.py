@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from coderl_exp.config import Lane
@@ -16,6 +15,8 @@ from coderl_exp.records import Program, VerdictStatus
 from coderl_exp.sandbox import Judge, trusted
 from coderl_exp.sandbox.children import Child
 from coderl_exp.sandbox.outcome import WALL_LIMIT
+
+from .conftest import forked
 
 
 def sleepers(number: int, sleep_s: float) -> list[Program]:
@@ -27,7 +28,9 @@ def sleepers(number: int, sleep_s: float) -> list[Program]:
 
 
 def test_no_more_candidates_run_at_once_than_there_are_workers(make: Callable[..., Judge]) -> None:
-    judge, started = make(lane=Lane.strict, num_workers=2), time.monotonic()
+    judge = make(lane=Lane.strict, num_workers=2)
+    list(judge.run(sleepers(6, 0.1)))  # every thread has its zygote
+    started = time.monotonic()
     assert all(verdict.passed for verdict in judge.run(sleepers(6, 0.3)))
     assert time.monotonic() - started > 0.9
 
@@ -35,12 +38,11 @@ def test_no_more_candidates_run_at_once_than_there_are_workers(make: Callable[..
 def test_the_next_process_is_made_ready_while_a_candidate_runs(make: Callable[..., Judge]) -> None:
     judge = make(lane=Lane.strict, num_workers=1)
     list(judge.run(sleepers(2, 0.0)))
-    zygotes = {process.pid for process in psutil.Process().children(recursive=True)}
     stream = judge.run(sleepers(2, 1.0))
     worker = threading.Thread(target=list, args=(stream,))
     worker.start()
     time.sleep(0.5)
-    children = {process.pid for process in psutil.Process().children(recursive=True)} - zygotes
+    children = forked()
     worker.join()
     assert len(children) == 2
 
